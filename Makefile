@@ -1,0 +1,42 @@
+# `make demo` and `make test` work on a fresh clone: each makes the environment it needs first.
+PYTHON ?= python3
+VENV ?= .venv
+PY := $(VENV)/bin/python
+# One thread a test process: two processes that both want all cores slow each other down.
+PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2
+
+.PHONY: demo test test-all lint env bench loopback clean
+
+demo: $(VENV)/ready  ## the main job: a lottery on the built-in corpus, offline
+	$(PY) run.py
+
+test: lint  ## lint and the whole suite but its slow checks
+	$(PYTEST)
+
+test-all: lint  ## the slow checks too
+	$(PYTEST) -m "slow or not slow"
+
+lint: $(VENV)/ready-dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+bench: $(VENV)/ready  ## every benchmark, one JSON document each
+	@for module in training pruning; do $(PY) -m benchmarks.$$module || exit 1; done
+
+loopback: $(VENV)/ready-dev  ## the tests' double of the W&B backend, by hand
+	$(PY) -m tests.loopback_wandb
+
+env: $(VENV)/ready-dev  ## only the environment, with the tools for lint and tests
+
+$(VENV)/ready: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+$(VENV)/ready-dev: requirements-dev.txt $(VENV)/ready
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+clean:  ## the environment; outputs/ stays
+	rm -rf $(VENV)

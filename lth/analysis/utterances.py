@@ -1,0 +1,120 @@
+"""What two networks heard in the same utterances: intervals, paired differences and telling examples.
+
+Transcripts are a mapping: "dev", "test" (the corpus's primary test set) or the name of a further test set ->
+utterance id -> (reference, hypothesis).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import jiwer
+
+from lth.analysis.rounds import set_names
+from lth.scoring.wer import bootstrap_difference, bootstrap_interval, word_errors
+from lth.store import StoredRound
+
+Transcripts = Mapping[str, Mapping[str, tuple[str, str]]]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """WER of the ticket minus that of the dense network on one set, and its paired 95 % interval."""
+
+    set: str
+    difference: float
+    low: float
+    high: float
+    utterances: int
+    better: int
+    worse: int
+
+
+@dataclass(frozen=True)
+class Example:
+    """One utterance; hypotheses as (word, kind) with kind equal, substitute, insert or delete."""
+
+    id: str
+    reference: str
+    dense: list[tuple[str, str]]
+    ticket: list[tuple[str, str]]
+    change: int  # wrong words of the ticket minus those of the dense network
+
+
+def transcripts(stored: StoredRound) -> Transcripts:
+    """The transcripts of a round, nothing if its files are gone."""
+    found: dict[str, dict[str, tuple[str, str]]] = {}
+    if not (stored.path / "hypotheses.jsonl").is_file():
+        return found
+    for row in stored.hypotheses():
+        found.setdefault(row["set"], {})[row["id"]] = (row["reference"], row["hypothesis"])
+    names = {"dev": "dev", **set_names(name for name in found if name != "dev")}
+    return {names[name]: texts for name, texts in found.items()}
+
+
+def intervals(rounds: Mapping[int, Transcripts]) -> dict[str, dict[int, tuple[float, float]]]:
+    """95 % intervals of the corpus WER: set -> round number -> (low, high)."""
+    found: dict[str, dict[int, tuple[float, float]]] = {}
+    for number, sets in rounds.items():
+        for name, texts in sets.items():
+            found.setdefault(name, {})[number] = bootstrap_interval(*zip(*texts.values(), strict=True))
+    return found
+
+
+def differences(dense: Transcripts, ticket: Transcripts) -> list[Difference]:
+    """Ticket against dense on every set both have transcribed."""
+    found = []
+    for name in (name for name in dense if name in ticket):
+        _, references, first, second = _paired(dense[name], ticket[name])
+        before, words = word_errors(references, first)
+        after, _ = word_errors(references, second)
+        found.append(
+            Difference(
+                name,
+                float((after - before).sum() / words.sum()),
+                *bootstrap_difference(references, first, second),
+                utterances=len(references),
+                better=int((after < before).sum()),
+                worse=int((after > before).sum()),
+            )
+        )
+    return found
+
+
+def examples(dense: Transcripts, ticket: Transcripts, each_way: int = 3) -> list[Example]:
+    """The utterances whose number of wrong words changed most, those that got worse first; test, else dev."""
+    name = next((name for name in ("test", "dev") if name in dense and name in ticket), None)
+    if name is None:
+        return []
+    ids, references, first, second = _paired(dense[name], ticket[name])
+    changes = (word_errors(references, second)[0] - word_errors(references, first)[0]).tolist()
+    order = sorted(range(len(ids)), key=lambda n: (-changes[n], ids[n]))
+    worse = [n for n in order if changes[n] > 0][:each_way]
+    better = [n for n in reversed(order) if changes[n] < 0][:each_way]
+    return [
+        Example(
+            ids[n],
+            references[n],
+            marked(references[n], first[n]),
+            marked(references[n], second[n]),
+            changes[n],
+        )
+        for n in (*worse, *better)
+    ]
+
+
+def marked(reference: str, hypothesis: str) -> list[tuple[str, str]]:
+    """The hypothesis as (word, kind); what the reference has and it lacks stands in place as "delete"."""
+    aligned = jiwer.process_words(reference, hypothesis)
+    said: list[tuple[str, str]] = []
+    for chunk in aligned.alignments[0]:
+        if chunk.type == "delete":
+            words: Iterable[str] = aligned.references[0][chunk.ref_start_idx : chunk.ref_end_idx]
+        else:
+            words = aligned.hypotheses[0][chunk.hyp_start_idx : chunk.hyp_end_idx]
+        said += [(word, chunk.type) for word in words]
+    return said
+
+
+def _paired(dense: Mapping[str, tuple[str, str]], ticket: Mapping[str, tuple[str, str]]) -> tuple[list[str], ...]:
+    ids = [id for id in dense if id in ticket]
+    return ids, [dense[id][0] for id in ids], [dense[id][1] for id in ids], [ticket[id][1] for id in ids]

@@ -1,0 +1,8 @@
+"""The one exception a user is meant to read."""
+
+
+class UserError(Exception):
+    """Bad input, said in one sentence that names the file, key or utterance and the remedy.
+
+    The commands print it without a traceback and exit with code 2.
+    """

@@ -1,0 +1,139 @@
+"""An experiment's own folder under ``outputs/``: config, rows, report, and links to its rounds in the store."""
+
+import contextlib
+import fcntl
+import itertools
+import json
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from lth import RESULT_VERSION
+from lth.analysis.report import write_report
+from lth.analysis.rounds import Row, write_csv
+from lth.errors import UserError
+from lth.files import write_text
+from lth.store import StoredRound
+
+
+class ExperimentFolder:
+    """``outputs/<name>``; its ``experiment.json`` names the experiment and lists its finished rounds' keys."""
+
+    def __init__(self, path: Path, identity: str):
+        self.path = path
+        self.state = _read(path) or {"identity": identity, "name": path.name, "keys": [], "finished": False}
+        # The id of W&B runs, and of whoever trained a round: the same words elsewhere are another experiment.
+        self.state.setdefault("id", f"{identity}-{os.urandom(3).hex()}")
+        self.rounds: dict[int, StoredRound] = {}
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def id(self) -> str:
+        return self.state["id"]
+
+    def rounds_listed(self) -> int:
+        """Rounds this experiment has finished before, the dense one included."""
+        return len(self.state["keys"])
+
+    def begin(self, config: DictConfig, init: Path, rounds: int) -> None:
+        """Write the resolved config and link the init."""
+        write_text(self.path / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
+        _link(self.path / "init.safetensors", init)
+        self.state |= {
+            "init": init.parent.name,
+            "rounds": rounds,
+            "result_version": RESULT_VERSION,
+            "command": shlex.join(["python", *sys.argv]),
+            "finished": False,
+        }
+        self._save()
+
+    def add(self, number: int, stored: StoredRound) -> None:
+        """List a finished round: its link, its row, the report."""
+        self.rounds[number] = stored
+        _link(self.path / "rounds" / f"round-{number:02d}", stored.path)
+        self.state["keys"][number : number + 1] = [stored.key]
+        self._save()
+        write_csv(self.path / "rounds.csv", self.rows())
+        write_report(self.path)
+
+    def finish(self) -> None:
+        """Mark the experiment as complete."""
+        self.state["finished"] = True
+        self._save()
+        write_report(self.path)
+
+    def rows(self) -> list[Row]:
+        """The rows of the rounds played so far, in order."""
+        return [
+            Row.from_metrics({**stored.metrics, "round": number}, reused=stored.metrics["trained_by"] != self.id)
+            for number, stored in sorted(self.rounds.items())
+        ]
+
+    def _save(self) -> None:
+        write_text(self.path / "experiment.json", json.dumps(self.state, indent=1))
+
+
+@contextlib.contextmanager
+def claim(outputs: Path, name: str, identity: str, console: Console) -> Iterator[ExperimentFolder]:
+    """The folder of this experiment, for this process alone.
+
+    It is the first of ``name``, ``name-2``, ``name-3``, … that is free or already holds this very experiment,
+    so that another strategy under the same name never overwrites results.
+
+    Raises:
+        UserError: the name is no folder name, or another process is running this experiment.
+    """
+    if not name or name in {".", ".."} or Path(name).name != name:
+        raise UserError(f"name={name} is not a folder name; use letters, digits, dots and dashes")
+    for number in itertools.count(1):
+        path = outputs / (name if number == 1 else f"{name}-{number}")
+        path.mkdir(parents=True, exist_ok=True)
+        with (path / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if (_read(path) or {}).get("identity") in (identity, None):
+                    raise UserError(
+                        f"{path} is in use by another run.py; wait for it or choose another name="
+                    ) from None
+                continue
+            held = (_read(path) or {}).get("identity", identity)
+            if held == identity:
+                if number > 1:
+                    console.print(
+                        f"{outputs / name} holds another experiment; this one is {path}",
+                        highlight=False,
+                        soft_wrap=True,
+                    )
+                yield ExperimentFolder(path, identity)
+                return
+
+
+def _read(path: Path) -> dict | None:
+    file = path / "experiment.json"
+    if not file.is_file():
+        return None
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(
+            f"{file} is damaged ({error}); delete {path} and run again: its rounds are in the store"
+        ) from error
+
+
+def _link(path: Path, target: Path) -> None:
+    """A relative symbolic link that replaces what was there in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(os.path.relpath(target, path.parent))
+    temporary.replace(path)

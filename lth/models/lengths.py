@@ -1,0 +1,36 @@
+"""Working with padded batches so that padding never changes an utterance's output."""
+
+import torch
+from torch import Tensor, nn
+
+
+def valid_frames(lengths: Tensor, frames: int) -> Tensor:
+    """(B,) lengths to a (B, T) bool tensor, True where a frame belongs to the utterance."""
+    return torch.arange(frames, device=lengths.device) < lengths[:, None]
+
+
+def reverse_within(x: Tensor, lengths: Tensor) -> Tensor:
+    """Reverse each sequence of a (B, T, C) batch within its own length; its padding stays where it is."""
+    steps = torch.arange(x.shape[1], device=x.device)
+    index = torch.where(steps < lengths[:, None], lengths[:, None] - 1 - steps, steps)
+    return x.gather(1, index[..., None].expand_as(x))
+
+
+class FrameBatchNorm(nn.BatchNorm1d):
+    """Batch normalisation whose statistics are taken over real frames only.
+
+    The reference code lets padded frames into the statistics, so that an utterance's training signal depends
+    on its neighbours' lengths. Takes (B, T, C) or (B, T, C, F); statistics are per channel C. Padding comes
+    out as zero.
+    """
+
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        if not self.training:
+            shape = (1, 1, -1) + (1,) * (x.dim() - 3)
+            scale = self.weight * (self.running_var + self.eps).rsqrt()
+            shift = self.bias - self.running_mean * scale
+            y = x * scale.view(shape) + shift.view(shape)
+            return y * valid.view(*valid.shape, *(1,) * (x.dim() - 2))
+        y = x.new_zeros(x.shape)
+        y[valid] = super().forward(x[valid])
+        return y

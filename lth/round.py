@@ -1,0 +1,163 @@
+"""One round: a ticket goes in, a trained and scored network comes out."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lth.maskfile import save_mask
+from lth.scoring.wer import score
+from lth.setting import Setting
+from lth.speech.batches import Batches
+from lth.store import Store, StoredRound, round_key, write_jsonl
+from lth.tickets.mask import Mask
+from lth.tickets.rewind import rewind
+from lth.training.callbacks import History
+from lth.training.recogniser import Recogniser
+from lth.training.train import train, transcribe
+
+Listener = Callable[[dict], None]
+
+
+def play(
+    setting: Setting,
+    store: Store,
+    number: int,
+    init: str,
+    mask: Mask,
+    *,
+    experiment: str,
+    listeners: Sequence[Listener] = (),
+    display: Sequence = (),
+) -> StoredRound:
+    """The round of this ticket: from the store, or else rewound, trained, scored and stored.
+
+    Args:
+        init: digest of ``setting.init``.
+        experiment: id of who asks; stored as ``trained_by``.
+        listeners: hear every row of the training's history as it is made.
+        display: Lightning callbacks that show progress.
+    """
+    inputs = setting.key_inputs(init, mask)
+    key = round_key(inputs)
+    if found := store.find(key):
+        return found
+    with store.lock(key):
+        if found := store.find(key):  # trained by another process while this one waited
+            return found
+        recogniser = setting.recogniser(rewind(setting.init, mask))
+        history = fit(setting, recogniser, mask, store.partial(key), listeners, display)
+        trained = history.elapsed
+        started = time.perf_counter()
+        hypotheses = evaluate(setting, recogniser)
+        weights = {name: t.detach().cpu().contiguous() for name, t in recogniser.model.state_dict().items()}
+        metrics = {
+            "key": key,
+            "round": number,
+            "seed": setting.seed,
+            **densities(setting, mask),
+            **scores(setting, hypotheses),
+            **training_summary(history),
+            "seconds": round(trained + time.perf_counter() - started, 3),
+            "trained_by": experiment,
+            "inputs": inputs,
+        }
+        with store.adding(key) as folder:
+            write_round(folder, mask, weights, metrics, hypotheses, history.rows)
+    return store.find(key)
+
+
+def fit(
+    setting: Setting,
+    recogniser: Recogniser,
+    mask: Mask,
+    folder: Path,
+    listeners: Sequence[Listener],
+    display: Sequence,
+) -> History:
+    """Train the ticket, going on from the checkpoint in ``folder`` if there is one."""
+    options = setting.config.trainer
+    return train(
+        recogniser,
+        mask,
+        Batches(setting.train_batches, setting.dev_batches()),
+        machine=setting.machine,
+        folder=folder,
+        epochs=options.max_epochs,
+        gradient_clip=options.gradient_clip,
+        accumulate=options.accumulate,
+        patience=options.patience,
+        log_every=options.log_every,
+        listeners=list(listeners),
+        display=list(display),
+    )
+
+
+def evaluate(setting: Setting, recogniser: Recogniser) -> list[dict]:
+    """Hypotheses of dev and of every test set: the only place where test sets are read."""
+    sets = {"dev": setting.dev_batches(), **setting.test_batches()}
+    return [
+        {"set": name, **row}
+        for name, batches in sets.items()
+        for row in transcribe(recogniser, batches, setting.machine)
+    ]
+
+
+def densities(setting: Setting, mask: Mask) -> dict:
+    """How much is left, of the prunable weights and of all parameters."""
+    removed = mask.total - mask.kept
+    return {
+        "density": mask.density,
+        "density_total": (setting.parameters - removed) / setting.parameters,
+        "kept": mask.kept,
+        "prunable": mask.total,
+        "parameters": setting.parameters,
+    }
+
+
+def scores(setting: Setting, hypotheses: list[dict]) -> dict:
+    """WER and CER over each whole set; ``test_*`` is the corpus's first test set."""
+    by_set: dict[str, dict] = {}
+    for name in ("dev", *setting.corpus.tests):
+        rows = [row for row in hypotheses if row["set"] == name]
+        result = score([r["reference"] for r in rows], [r["hypothesis"] for r in rows])
+        by_set[name] = {"wer": result.wer, "cer": result.cer, "utterances": len(rows), "words": result.words}
+    dev = by_set.pop("dev")
+    first = next(iter(by_set.values()))
+    return {
+        "dev_wer": dev["wer"],
+        "dev_cer": dev["cer"],
+        "test_wer": first["wer"],
+        "test_cer": first["cer"],
+        "tests": by_set,
+    }
+
+
+def training_summary(history: History) -> dict:
+    """Loss, epochs and speed of a finished training."""
+    last = next(row for row in reversed(history.rows) if "train_loss" in row)
+    return {
+        "train_loss": last["train_loss"],
+        "epochs": round(last["epoch"]),
+        "audio_seconds_per_second": round(history.audio_seconds / history.seconds, 2),
+    }
+
+
+def write_round(
+    folder: Path,
+    mask: Mask,
+    weights: dict[str, Tensor],
+    metrics: dict,
+    hypotheses: list[dict],
+    history: list[dict],
+) -> None:
+    """The files of a finished round."""
+    about = {name: metrics[name] for name in ("key", "round", "seed", "density", "trained_by")}
+    save_mask(folder / "mask.lth", mask, about)
+    save_file(weights, folder / "weights.safetensors")
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1), encoding="utf-8")
+    write_jsonl(folder / "hypotheses.jsonl", hypotheses)
+    write_jsonl(folder / "history.jsonl", history)

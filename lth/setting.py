@@ -1,0 +1,185 @@
+"""From a config to everything the rounds of one experiment share."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import hydra
+import torch
+from hydra.errors import InstantiationException
+from lhotse import CutSet
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from lth import RESULT_VERSION
+from lth.errors import UserError
+from lth.speech.batches import AudioMemory, Utterances, test_loader, train_loader
+from lth.speech.corpus import Corpus, drop_too_short, unknown_characters
+from lth.speech.features import Features
+from lth.speech.noise import NoiseInjection
+from lth.speech.tokens import CharacterTokens
+from lth.tickets.mask import Mask
+from lth.training import schedule
+from lth.training.recogniser import Recogniser
+from lth.training.train import Hardware, hardware
+
+#: Trainer settings that cannot change a round's result, or that enter its key resolved.
+NOT_IN_KEY = {"workers", "threads", "log_every", "precision", "accelerator"}
+BATCHES_OF_DEV = {"batch_size": 32, "max_duration": None}
+
+
+def build(config: DictConfig, *args: Any, **kwargs: Any) -> Any:
+    """``hydra.utils.instantiate``, with what the built thing says of its arguments as a UserError."""
+    try:
+        return hydra.utils.instantiate(config, *args, **kwargs)
+    except InstantiationException as error:
+        if isinstance(error.__cause__, UserError):
+            raise error.__cause__ from None
+        if isinstance(error.__cause__, ValueError | TypeError):
+            raise UserError(f"{config.get('_target_', 'config')}: {error.__cause__}") from error
+        raise
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Data, model and hardware of an experiment; the same for each of its rounds."""
+
+    config: DictConfig
+    corpus: Corpus
+    tokens: CharacterTokens
+    features: Features
+    noise: NoiseInjection
+    memory: AudioMemory
+    machine: Hardware
+    init: dict[str, Tensor]
+    layers: dict[str, list[str]]
+    parameters: int
+    utterances: int
+
+    @property
+    def seed(self) -> int:
+        return self.config.seed
+
+    def dense(self) -> Mask:
+        """The mask of round 0: every prunable weight kept."""
+        return Mask.dense({name: self.init[name] for names in self.layers.values() for name in names})
+
+    def key_inputs(self, init: str, mask: Mask) -> dict:
+        """Everything that can change the result of a round that starts from this init and mask."""
+        config = OmegaConf.to_container(self.config, resolve=True)
+        return {
+            "version": RESULT_VERSION,
+            "init": init,
+            "mask": mask.digest(),
+            "corpus": self.corpus.fingerprint,
+            "noise": self.noise.fingerprint(),
+            "tokens": "".join(self.tokens.symbols),
+            **{name: config[name] for name in ("features", "augment", "model", "decoder", "seed")},
+            "trainer": {k: v for k, v in config["trainer"].items() if k not in NOT_IN_KEY},
+            "accelerator": self.machine.accelerator,
+            "precision": self.machine.precision,
+        }
+
+    def model(self) -> nn.Module:
+        """The model with fresh values from its own initialiser."""
+        return build(self.config.model, features=self.features.bins, tokens=len(self.tokens))
+
+    def recogniser(self, weights: dict[str, Tensor]) -> Recogniser:
+        """A recogniser whose model has these weights, ready to train or to transcribe."""
+        model = self.model()
+        model.load_state_dict(weights)
+        options = self.config.trainer
+        return Recogniser(
+            model,
+            self.features,
+            self.tokens,
+            augment=build(self.config.augment.spec) if self.config.augment.spec else None,
+            lr=options.lr,
+            weight_decay=options.weight_decay,
+            rate=learning_rate(options),
+            utterances=self.utterances,
+            seed=self.seed,
+        )
+
+    def train_batches(self, epoch: int) -> DataLoader:
+        """Batches of one epoch of the train split."""
+        options = self.config.trainer
+        return train_loader(
+            self.corpus.train,
+            self._utterances("train"),
+            epoch,
+            batch_size=options.batch_size,
+            max_duration=options.max_duration,
+            buckets=options.buckets,
+            workers=options.workers,
+        )
+
+    def dev_batches(self) -> DataLoader:
+        """Batches of the dev split."""
+        return test_loader(self.corpus.dev, self._utterances("dev"), **BATCHES_OF_DEV)
+
+    def test_batches(self) -> dict[str, DataLoader]:
+        """Batches of every test set, by its name."""
+        return {
+            name: test_loader(cuts, self._utterances("test"), **BATCHES_OF_DEV)
+            for name, cuts in self.corpus.tests.items()
+        }
+
+    def _utterances(self, split: str) -> Utterances:
+        return Utterances(split, self.memory, self.tokens, self.noise, self.seed)
+
+
+def learning_rate(options: DictConfig) -> Callable[[float], float]:
+    """The schedule that ``trainer.lr_schedule`` names."""
+    if options.lr_schedule == "annealed":
+        return functools.partial(schedule.annealed, epochs=options.max_epochs)
+    return {"one_cycle": schedule.one_cycle, "fixed": schedule.fixed}[options.lr_schedule]
+
+
+def prepare(config: DictConfig) -> Setting:
+    """Read the corpus, choose the tokens and draw the init.
+
+    Raises:
+        UserError: anything in the config or the corpus that cannot work, before any training.
+    """
+    if config.trainer.threads:
+        torch.set_num_threads(config.trainer.threads)
+    machine = hardware(config.trainer.accelerator, config.trainer.precision)
+    noise = build_noise(config.noise)
+    features = build(config.features)
+    corpus = build(config.corpus.loader)
+    tokens = CharacterTokens(config.tokens) if config.tokens else CharacterTokens.of(_texts(corpus.train))
+    if found := unknown_characters(corpus.splits(), tokens.symbols):
+        raise UserError(f"{found}, which is not among the output tokens; correct the text or add it to tokens=")
+    torch.manual_seed(config.seed)
+    model = build(config.model, features=features.bins, tokens=len(tokens))
+    corpus = drop_too_short(corpus, lambda samples: model.out_length(features.frames(samples)), tokens.frames_needed)
+    return Setting(
+        config=config,
+        corpus=corpus,
+        tokens=tokens,
+        features=features,
+        noise=noise,
+        memory=AudioMemory(config.memory_hours),
+        machine=machine,
+        init={name: tensor.detach().clone() for name, tensor in model.state_dict().items()},
+        layers=model.prunable(),
+        parameters=sum(p.numel() for p in model.parameters()),
+        utterances=count(corpus.train),
+    )
+
+
+def build_noise(config: DictConfig) -> NoiseInjection:
+    """The noise that the ``noise`` group describes."""
+    return NoiseInjection(**OmegaConf.to_container(config, resolve=True))
+
+
+def count(cuts: CutSet) -> int:
+    """How many utterances; a lazy set has no length and is read through."""
+    return sum(1 for _ in cuts) if cuts.is_lazy else len(cuts)
+
+
+def _texts(cuts: CutSet) -> list[str]:
+    return [cut.supervisions[0].text for cut in cuts]

@@ -1,0 +1,122 @@
+"""Utterances to padded batches: of similar length, by count or by total duration."""
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from lhotse import CutSet
+from lhotse.cut import Cut
+from lhotse.dataset import DynamicBucketingSampler
+from lhotse.dataset.sampling import SimpleCutSampler
+from lightning import LightningDataModule
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import DataLoader, Dataset
+
+from lth.speech.corpus import load_audio
+from lth.speech.noise import NoiseInjection
+from lth.speech.tokens import CharacterTokens
+
+
+class AudioMemory:
+    """Decoded 16 kHz audio as 16-bit samples, kept while it fits in ``hours``, decoded each time after that."""
+
+    def __init__(self, hours: float):
+        self._room = round(hours * 3600 * 16_000)
+        self._kept: dict[str, np.ndarray] = {}
+
+    def __call__(self, cut: Cut) -> np.ndarray:
+        """(S,) float32 samples in [-1, 1]."""
+        kept = self._kept.get(cut.id)
+        if kept is None:
+            audio = load_audio(cut)
+            kept = np.clip(np.rint(audio * 32768.0), -32768, 32767).astype(np.int16)
+            if kept.size <= self._room:
+                self._room -= kept.size
+                self._kept[cut.id] = kept
+        return kept.astype(np.float32) / 32768.0
+
+
+class Utterances(Dataset):
+    """Batches of one split: a CutSet in, a dict of padded tensors out.
+
+    ``audio`` (B, S) float32, ``lengths`` (B,) samples, ``tokens`` (B, L) and ``token_lengths`` (B,), ``ids`` and
+    ``texts``. Noise depends on seed, epoch and utterance only, never on the order or the worker.
+    """
+
+    def __init__(self, split: str, memory: AudioMemory, tokens: CharacterTokens, noise: NoiseInjection, seed: int):
+        self.split, self.memory, self.tokens, self.noise, self.seed = split, memory, tokens, noise, seed
+        self.epoch = 0
+
+    def __getitem__(self, cuts: CutSet) -> dict:
+        audio = [torch.from_numpy(self._samples(cut)) for cut in cuts]
+        texts = [cut.supervisions[0].text for cut in cuts]
+        tokens = [self.tokens.encode(text) for text in texts]
+        return {
+            "audio": pad_sequence(audio, batch_first=True),
+            "lengths": torch.tensor([len(a) for a in audio]),
+            "tokens": pad_sequence(tokens, batch_first=True),
+            "token_lengths": torch.tensor([len(t) for t in tokens]),
+            "ids": [cut.id for cut in cuts],
+            "texts": texts,
+        }
+
+    def _samples(self, cut: Cut) -> np.ndarray:
+        return self.noise(self.memory(cut), split=self.split, utterance=cut.id, epoch=self.epoch, seed=self.seed)
+
+
+def train_loader(
+    cuts: CutSet,
+    utterances: Utterances,
+    epoch: int,
+    *,
+    batch_size: int,
+    max_duration: float | None,
+    buckets: int,
+    workers: int,
+) -> DataLoader:
+    """One epoch of shuffled batches of similar length: ``batch_size`` utterances, or ``max_duration`` seconds.
+
+    Made anew for every epoch from its number, so that a resumed training meets the batches it would have met.
+    """
+    utterances.epoch = epoch
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "You are using DynamicBucketingSampler with an eagerly read")
+        sampler = DynamicBucketingSampler(
+            cuts,
+            max_cuts=None if max_duration else batch_size,
+            max_duration=max_duration,
+            num_buckets=buckets,
+            shuffle=True,
+            seed=utterances.seed,
+            sync_buckets=True,  # without it lhotse 1.33 ends an epoch at the first empty bucket
+        )
+    sampler.set_epoch(epoch)
+    return DataLoader(utterances, sampler=sampler, batch_size=None, num_workers=workers)
+
+
+def test_loader(
+    cuts: CutSet, utterances: Utterances, *, batch_size: int, max_duration: float | None, workers: int = 0
+) -> DataLoader:
+    """Every utterance once, longest first, in a fixed order."""
+    sampler = SimpleCutSampler(
+        cuts.to_eager().sort_by_duration(),
+        max_cuts=None if max_duration else batch_size,
+        max_duration=max_duration,
+        shuffle=False,
+    )
+    return DataLoader(utterances, sampler=sampler, batch_size=None, num_workers=workers)
+
+
+class Batches(LightningDataModule):
+    """The train batches of each epoch and the dev batches, for a Trainer that asks for them every epoch."""
+
+    def __init__(self, train: Callable[[int], DataLoader], dev: DataLoader):
+        super().__init__()
+        self._train, self._dev = train, dev
+
+    def train_dataloader(self) -> DataLoader:
+        return self._train(self.trainer.current_epoch)
+
+    def val_dataloader(self) -> DataLoader:
+        return self._dev

@@ -1,0 +1,37 @@
+"""Characters as CTC tokens; token 0 is the blank."""
+
+import itertools
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+
+class CharacterTokens:
+    """A closed list of characters; token ``i + 1`` is ``symbols[i]``."""
+
+    def __init__(self, symbols: Iterable[str]):
+        self.symbols = tuple(symbols)
+        self._index = {symbol: n + 1 for n, symbol in enumerate(self.symbols)}
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> "CharacterTokens":
+        """The characters that occur in ``texts``, sorted."""
+        return cls(sorted(set().union(*texts)))
+
+    def __len__(self) -> int:
+        """Classes, the blank included."""
+        return len(self.symbols) + 1
+
+    def encode(self, text: str) -> Tensor:
+        """Text to a 1-D int64 tensor; KeyError for a character that is not a token."""
+        return torch.tensor([self._index[c] for c in text], dtype=torch.long)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Tokens (no blanks) to text, with single spaces and none at the ends."""
+        return " ".join("".join(self.symbols[t - 1] for t in tokens).split())
+
+    @staticmethod
+    def frames_needed(text: str) -> int:
+        """Fewest CTC frames that can carry ``text``: a repeated character needs a blank between."""
+        return len(text) + sum(a == b for a, b in itertools.pairwise(text))

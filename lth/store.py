@@ -1,0 +1,174 @@
+"""Rounds on disk, addressed by what went into them.
+
+A round's key is a hash of everything that can change its result, so the same key is never trained twice: not
+by a resumed experiment, not by the next experiment, not by another trial of a sweep.
+
+::
+
+    store/rounds/<key>/   mask.lth weights.safetensors metrics.json hypotheses.jsonl history.jsonl SHA256SUMS
+    store/inits/<digest>/ init.safetensors SHA256SUMS
+    store/partial/<key>/  the checkpoint of a round in training
+    store/locks/          one lock a key, held while a round is trained
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from lth.errors import UserError
+from lth.files import damaged, sync, write_sums
+from lth.maskfile import load_mask
+from lth.tickets.mask import Mask
+
+log = logging.getLogger(__name__)
+
+
+class CorruptRound(UserError):
+    """A stored file no longer matches its checksum."""
+
+
+def verify(folder: Path) -> None:
+    """Check every file of a round or init against SHA256SUMS; raises :class:`CorruptRound` naming the file."""
+    if problem := damaged(folder):
+        raise CorruptRound(f"{problem}; delete {folder} and run the experiment again to rebuild it")
+
+
+def round_key(inputs: Mapping) -> str:
+    """The key of the round that has these JSON-able inputs: 32 hex digits of their SHA-256."""
+    canonical = json.dumps(inputs, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:32]
+
+
+def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().contiguous().cpu()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).numpy())
+    return digest.hexdigest()
+
+
+def read_jsonl(path: Path) -> list[dict]:
+    """The rows of a JSON-lines file."""
+    with path.open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def write_jsonl(path: Path, rows: Iterable[Mapping]) -> None:
+    """One JSON object a line."""
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+@dataclass(frozen=True)
+class StoredRound:
+    """A finished round, read on demand."""
+
+    path: Path
+
+    @property
+    def key(self) -> str:
+        return self.path.name
+
+    @cached_property
+    def metrics(self) -> dict:
+        return json.loads((self.path / "metrics.json").read_text(encoding="utf-8"))
+
+    def mask(self) -> Mask:
+        return load_mask(self.path / "mask.lth")[0]
+
+    def weights(self) -> dict[str, Tensor]:
+        return load_file(self.path / "weights.safetensors")
+
+    def hypotheses(self) -> list[dict]:
+        return read_jsonl(self.path / "hypotheses.jsonl")
+
+    def history(self) -> list[dict]:
+        return read_jsonl(self.path / "history.jsonl")
+
+
+class Store:
+    """The rounds and inits under one folder, shared by any number of processes."""
+
+    def __init__(self, root: Path):
+        self.root = Path(root)
+
+    def find(self, key: str) -> StoredRound | None:
+        """The round with this key, its files checked; a damaged one is set aside, named, and counts as absent."""
+        folder = self.root / "rounds" / key
+        return StoredRound(folder) if self._sound(folder) else None
+
+    def partial(self, key: str) -> Path:
+        """Where a round in training keeps its checkpoint."""
+        folder = self.root / "partial" / key
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @contextlib.contextmanager
+    def adding(self, key: str) -> Iterator[Path]:
+        """An empty folder to fill; leaving the block seals it and makes it the round ``key`` in one step."""
+        with self._adding(self.root / "rounds" / key) as folder:
+            yield folder
+        shutil.rmtree(self.root / "partial" / key, ignore_errors=True)
+
+    def put_init(self, tensors: Mapping[str, Tensor]) -> Path:
+        """Store an init under its digest, once; returns the path of its safetensors file."""
+        folder = self.root / "inits" / tensors_digest(tensors)
+        if not self._sound(folder):
+            with self._adding(folder) as new:
+                save_file({name: t.contiguous() for name, t in tensors.items()}, new / "init.safetensors")
+        return folder / "init.safetensors"
+
+    @contextlib.contextmanager
+    def lock(self, key: str) -> Iterator[None]:
+        """Held by whoever trains the round; the system releases it when that process dies, however it dies."""
+        path = self.root / "locks" / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                log.warning("another process is training round %s; waiting for it", key[:8])
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _sound(self, folder: Path) -> bool:
+        if not folder.is_dir():
+            return False
+        problem = damaged(folder)
+        if problem is None:
+            return True
+        aside = self.root / "corrupt" / f"{folder.name}-{os.getpid()}-{os.urandom(3).hex()}"
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        folder.rename(aside)
+        log.warning("%s: set aside as %s, to be built again", problem, aside)
+        return False
+
+    @contextlib.contextmanager
+    def _adding(self, folder: Path) -> Iterator[Path]:
+        new = self.root / "new" / f"{folder.name}-{os.getpid()}"
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(parents=True)
+        try:
+            yield new
+            write_sums(new)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(OSError):  # another process finished the same content first
+                new.rename(folder)
+            if not folder.is_dir():
+                new.rename(folder)
+            sync(folder.parent)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)

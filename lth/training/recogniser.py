@@ -1,0 +1,131 @@
+"""The recogniser as Lightning trains it: features, SpecAugment, acoustic model, CTC, greedy transcripts."""
+
+import hashlib
+import random
+from collections.abc import Callable
+
+import lightning
+import numpy as np
+import torch
+from lhotse.dataset import SpecAugment
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lth.decoding.greedy import greedy
+from lth.errors import UserError
+from lth.scoring.wer import score
+from lth.speech.features import Features
+from lth.speech.tokens import CharacterTokens
+
+
+class TrainingDiverged(UserError):
+    """The loss is no longer a number."""
+
+
+def set_seeds(words: str) -> None:
+    """Seed every global random stream that dropout and SpecAugment draw from."""
+    seed = int.from_bytes(hashlib.sha256(words.encode()).digest()[:4], "little")
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+class Recogniser(lightning.LightningModule):
+    """Acoustic model with everything between audio and text.
+
+    Args:
+        model: (B, T, bins), (B,) to (B, T', tokens) logits and (B,) lengths.
+        augment: SpecAugment on one utterance's features, or None.
+        lr, weight_decay: of AdamW; ``rate`` is the fraction of ``lr`` at a progress between 0 and 1.
+        utterances: how many the train split has; the unit progress is counted in.
+        seed: all randomness of a step comes from this, the epoch's number and the step's place in it, so a resumed
+            training repeats it, whatever Lightning or a DataLoader drew in between.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        features: Features,
+        tokens: CharacterTokens,
+        *,
+        augment: SpecAugment | None,
+        lr: float,
+        weight_decay: float,
+        rate: Callable[[float], float],
+        utterances: int,
+        seed: int,
+    ):
+        super().__init__()
+        self.model, self.features, self.tokens, self.augment = model, features, tokens, augment
+        self.lr, self.weight_decay, self.rate = lr, weight_decay, rate
+        self.utterances, self.seed = utterances, seed
+        self.seen = 0  # utterances of this epoch
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(self.model.parameters(), self.lr, weight_decay=self.weight_decay, fused=True)
+
+    def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None) -> None:
+        # Lightning refuses to clip for a fused optimiser, for the sake of fp16 loss scaling, which is not used here.
+        if gradient_clip_val:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), gradient_clip_val)
+
+    def forward(self, batch: dict) -> tuple[Tensor, Tensor]:
+        x, lengths = self.features(batch["audio"], batch["lengths"])
+        if self.training and self.augment is not None:
+            for n, length in enumerate(lengths.tolist()):
+                x[n : n + 1, :length] = self.augment(x[n : n + 1, :length])
+        return self.model(x, lengths)
+
+    def loss(self, logits: Tensor, lengths: Tensor, batch: dict) -> Tensor:
+        """Mean over the batch of the CTC loss per token, in fp32 whatever the precision of the rest.
+
+        Dev utterances too short for their text count as zero; the train split has none.
+        """
+        return F.ctc_loss(
+            logits.float().log_softmax(-1).transpose(0, 1),
+            batch["tokens"],
+            lengths,
+            batch["token_lengths"],
+            zero_infinity=not self.training,
+        )
+
+    def on_train_epoch_start(self) -> None:
+        self.seen = 0
+
+    def on_train_batch_start(self, batch: dict, batch_idx: int) -> None:
+        set_seeds(f"{self.seed} {self.current_epoch} {batch_idx}")
+        progress = (self.current_epoch + self.seen / self.utterances) / self.trainer.max_epochs
+        for group in self.optimizers().param_groups:
+            group["lr"] = self.lr * self.rate(progress)
+        self.seen += len(batch["ids"])
+
+    def training_step(self, batch: dict, batch_idx: int) -> Tensor:
+        loss = self.loss(*self(batch), batch)
+        if not torch.isfinite(loss):
+            raise TrainingDiverged(
+                f"the loss is {loss.item()} at step {self.global_step} (epoch {self.current_epoch}) with learning rate "
+                f"{self.optimizers().param_groups[0]['lr']:.2e}; lower trainer.lr or trainer.gradient_clip"
+            )
+        self.log("loss", loss)
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        self._dev: list[tuple[str, str, float]] = []
+
+    def validation_step(self, batch: dict, batch_idx: int) -> None:
+        logits, lengths = self(batch)
+        loss = self.loss(logits, lengths, batch).item()
+        for text, hypothesis in zip(batch["texts"], greedy(logits, lengths, self.tokens), strict=True):
+            self._dev.append((text, hypothesis, loss))
+
+    def on_validation_epoch_end(self) -> None:
+        references, hypotheses, losses = zip(*self._dev, strict=True)
+        scores = score(references, hypotheses)
+        self.log_dict({"dev_wer": scores.wer, "dev_cer": scores.cer, "dev_loss": sum(losses) / len(losses)})
+
+    def predict_step(self, batch: dict, batch_idx: int) -> list[dict]:
+        hypotheses = greedy(*self(batch), self.tokens)
+        return [
+            {"id": i, "reference": r, "hypothesis": h}
+            for i, r, h in zip(batch["ids"], batch["texts"], hypotheses, strict=True)
+        ]

@@ -1,0 +1,138 @@
+"""Training one ticket: a Lightning Trainer, set up so that stopping it anywhere costs at most an epoch."""
+
+import contextlib
+import logging
+import signal
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from torch.utils.data import DataLoader
+
+from lth.errors import UserError
+from lth.speech.batches import Batches
+from lth.tickets.mask import Mask
+from lth.training.callbacks import History, KeepPruned
+from lth.training.checkpoint import SafeCheckpointIO, latest
+from lth.training.recogniser import Recogniser
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Where and in what precision to train; part of a round's key."""
+
+    accelerator: str
+    precision: str
+
+
+def hardware(accelerator: str, precision: str) -> Hardware:
+    """Resolve ``auto``: CUDA where there is one, bf16 where the processor computes in it.
+
+    Raises:
+        UserError: CUDA asked for where there is none.
+    """
+    if accelerator == "auto":
+        accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+    if accelerator == "cuda" and not torch.cuda.is_available():
+        raise UserError("trainer.accelerator=cuda, but this machine has no CUDA device; use trainer.accelerator=cpu")
+    if precision == "auto":
+        if accelerator == "cuda":
+            bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+        else:
+            bf16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        precision = "bf16-mixed" if bf16 else "32-true"
+    return Hardware(accelerator, precision)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning's advice (more workers, a logger, ...) does not belong among a lottery's rounds."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"(lightning|torch|lhotse)\b.*")
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C as a KeyboardInterrupt again: Lightning turns it into an exit and leaves the signal switched off."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as exit:
+        raise KeyboardInterrupt from exit
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
+
+
+def trainer(
+    machine: Hardware, *, epochs: int, gradient_clip: float | None, accumulate: int, callbacks: Iterable
+) -> lightning.Trainer:
+    """A Trainer with no logger, no bar and no pickle of its own."""
+    return lightning.Trainer(
+        accelerator=machine.accelerator,
+        devices=1,
+        precision=machine.precision,
+        max_epochs=epochs,
+        gradient_clip_val=gradient_clip,
+        accumulate_grad_batches=accumulate,
+        callbacks=list(callbacks),
+        plugins=[SafeCheckpointIO()],
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        reload_dataloaders_every_n_epochs=1,
+    )
+
+
+def train(
+    recogniser: Recogniser,
+    mask: Mask,
+    batches: Batches,
+    *,
+    machine: Hardware,
+    folder: Path,
+    epochs: int,
+    gradient_clip: float | None,
+    accumulate: int,
+    patience: int | None,
+    log_every: int,
+    listeners: list[Callable[[dict], None]],
+    display: list,
+) -> History:
+    """Train ``recogniser`` in place from its present weights, or from the checkpoint in ``folder``."""
+    history = History(log_every, listeners)
+    checkpoint = ModelCheckpoint(
+        folder, "epoch-{epoch:05d}", auto_insert_metric_name=False, save_top_k=1, save_on_train_epoch_end=True
+    )
+    checkpoint.FILE_EXTENSION = ".safetensors"
+    callbacks = [KeepPruned(mask), history, *display, checkpoint]
+    if patience is not None:
+        callbacks.append(EarlyStopping("dev_wer", patience=patience, mode="min"))
+    with _quiet(), _interruptible():
+        trainer(machine, epochs=epochs, gradient_clip=gradient_clip, accumulate=accumulate, callbacks=callbacks).fit(
+            recogniser, datamodule=batches, ckpt_path=latest(folder)
+        )
+    return history
+
+
+def transcribe(recogniser: Recogniser, batches: DataLoader, machine: Hardware) -> list[dict]:
+    """Rows of ``id``, ``reference`` and ``hypothesis`` for every utterance, in order of id."""
+    with _quiet():
+        rows = trainer(machine, epochs=1, gradient_clip=None, accumulate=1, callbacks=[]).predict(recogniser, batches)
+    return sorted((row for batch in rows for row in batch), key=lambda row: row["id"])

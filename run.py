@@ -1,0 +1,62 @@
+"""One experiment: ``python run.py [GROUP=CHOICE] [key=value] ...``; ``--help`` lists the groups."""
+
+import errno
+import os
+import re
+import sys
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from lth.errors import UserError
+
+os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come here, to be said in one sentence
+
+exit_codes: list[int] = []
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="config")
+def main(config: DictConfig) -> None:
+    """One job; a job of a multirun that fails says so and leaves the others alone."""
+    from rich.console import Console  # heavy imports wait until there is work, so that --help is quick
+
+    try:
+        from lth.experiment import run
+
+        run(config, Console())
+    except Exception as error:
+        exit_codes.append(complain(error))
+
+
+def complain(error: BaseException) -> int:
+    """Say on one line what went wrong and return the exit code; what is not the user's to mend is raised."""
+    code = 2
+    if isinstance(error, UserError):
+        sentence = str(error)
+    elif isinstance(error, KeyboardInterrupt):
+        sentence, code = "stopped; the same command goes on from the last finished epoch", 130
+    elif isinstance(error, HydraException | OmegaConfBaseException):
+        said = re.split(r"To append to your config|Config search path|\n\s*full_key|Set the environment", str(error))[0]
+        sentence = f"{' '.join(said.split())} (python run.py --cfg job lists every key, --help the choices)"
+    elif is_disk_full(error):
+        sentence = f"no space left on the disk ({error}); free some and give the same command: nothing is lost"
+    else:
+        raise error
+    print(f"run.py: {sentence}", file=sys.stderr)
+    return code
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether a full disk or quota is behind this error; safetensors only says so in its text."""
+    codes = (errno.ENOSPC, errno.EDQUOT)
+    return getattr(error, "errno", None) in codes or any(f"os error {code})" in str(error) for code in codes)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (Exception, KeyboardInterrupt) as error:
+        exit_codes.append(complain(error))
+    sys.exit(max(exit_codes, default=0))

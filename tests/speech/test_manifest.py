@@ -1,0 +1,118 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lth.errors import UserError
+from lth.speech import manifest
+from lth.speech.corpus import load_audio, unknown_characters
+
+
+def _tsv(folder: Path, *rows: str, name: str = "train.tsv") -> Path:
+    (folder / name).write_text("\n".join(("audio\ttext\tspeaker\tid", *rows)) + "\n", encoding="utf-8")
+    return folder / name
+
+
+def test_a_corpus_of_tsv_and_jsonl(tmp_path, record):
+    first = record(tmp_path / "clips/one.flac", seed=1)
+    record(tmp_path / "clips/two two.ogg.wav", rate=8_000)
+    train = _tsv(tmp_path, "clips/one.flac\tYES  INDEED\tann\tu1", "", "clips/two two.ogg.wav\tNO")
+    (tmp_path / "dev.jsonl").write_text(json.dumps({"text": "ÉTÉ", "audio": "clips/one.flac"}) + "\n")
+    rows = [{"audio": "clips/one.flac", "text": "A", "id": "t1", "extra": 3}]
+    (tmp_path / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    corpus = manifest.load(train, tmp_path / "dev.jsonl", tmp_path / "test.jsonl")
+    one, two = corpus.train
+    assert (one.id, one.supervisions[0].text, one.supervisions[0].speaker) == ("u1", "YES INDEED", "ann")
+    assert (two.id, two.supervisions[0].speaker) == ("train-clips/two two.ogg.wav", "unknown")
+    assert (two.sampling_rate, two.num_samples, len(load_audio(two))) == (16_000, 8_000, 8_000)
+    np.testing.assert_array_equal(load_audio(one), first[:, 0])
+    assert [cut.id for cut in corpus.dev] == ["dev-clips/one.flac"]
+    assert list(corpus.tests) == ["test"]
+    assert [cut.id for cut in corpus.tests["test"]] == ["t1"]
+    found = unknown_characters(corpus.splits(), "YESINDEED NO")
+    assert found.startswith("dev.jsonl line 1 (utterance dev-clips/one.flac) contains the character 'É'")
+
+
+def test_several_test_sets(tmp_path, record):
+    record(tmp_path / "a.wav")
+    paths = {name: _tsv(tmp_path, "a.wav\tYES", name=f"{name}.tsv") for name in ("train", "dev", "easy", "hard")}
+    corpus = manifest.load(paths["train"], paths["dev"], {"hard": paths["hard"], "easy": paths["easy"]})
+    assert list(corpus.tests) == ["hard", "easy"]
+    for tests in ({}, {"train": paths["easy"]}):
+        with pytest.raises(UserError, match=r"corpus\.test must name test sets, none of them train or dev"):
+            manifest.load(paths["train"], paths["dev"], tests)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("none.wav\tYES", r"train\.tsv line 3 names the audio file .*none\.wav, which does not exist"),
+        ("a.wav\t  ", r"train\.tsv line 3 has an empty text"),
+        ("a.wav", r"train\.tsv line 3 has an empty text"),
+        ("\tYES", r"train\.tsv line 3 has an empty audio path"),
+        ("junk.wav\tYES", r"train\.tsv line 3: .*junk\.wav cannot be decoded"),
+        ("a.wav\tYES\tann\tu1", r"train\.tsv line 3 \(train\) has the id u1 of train\.tsv line 2 \(train\)"),
+        ("a.wav\tYES\tann\tu2\tmore", r"train\.tsv line 3 has 5 columns, its header 4"),
+        ("../secret.wav\tYES", r"train\.tsv line 3 names \.\./secret\.wav, which is outside"),
+        ("link.wav\tYES", r"train\.tsv line 3 names link\.wav, which is outside"),
+        ("/etc/passwd\tYES", r"train\.tsv line 3 names /etc/passwd, which is outside"),
+        ("x" * 300 + ".wav\tYES", r"train\.tsv line 3: 'x+' is not a path"),
+        ("a\0.wav\tYES", r"train\.tsv line 3: .* is not a path"),
+    ],
+)
+def test_bad_lines_are_named(tmp_path, record, row, message):
+    folder = tmp_path / "corpus"
+    record(folder / "a.wav")
+    record(tmp_path / "secret.wav")
+    (folder / "link.wav").symlink_to(tmp_path / "secret.wav")
+    (folder / "junk.wav").write_bytes(b"\x00\x01" * 100)
+    bad = _tsv(folder, "a.wav\tYES\tann\tu1", row)
+    good = _tsv(folder, "a.wav\tYES", name="good.tsv")
+    with pytest.raises(UserError, match=message) as caught:
+        manifest.load(bad, good, good)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"audio": "a.wav", ', r"train\.jsonl line 2 is not JSON"),
+        ('["a.wav", "YES"]', r"train\.jsonl line 2 is not an object"),
+        ('{"audio": "a.wav"}', r'train\.jsonl line 2 has no "text" that is a string'),
+        ('{"text": "YES"}', r'train\.jsonl line 2 has no "audio" that is a string'),
+        ('{"audio": "a.wav", "text": 5}', r'train\.jsonl line 2 has no "text" that is a string'),
+        ('{"audio": "a.wav", "text": "YES", "id": 5}', r'train\.jsonl line 2 has no "id" that is a string'),
+        ('{"audio": "a.wav", "text": ""}', r"train\.jsonl line 2 has an empty text"),
+    ],
+)
+def test_bad_json_is_named(tmp_path, record, line, message):
+    record(tmp_path / "a.wav")
+    (tmp_path / "train.jsonl").write_text('{"audio": "a.wav", "text": "YES"}\n' + line + "\n")
+    with pytest.raises(UserError, match=message):
+        manifest.read(tmp_path / "train.jsonl", "train")
+
+
+def test_bad_files(tmp_path, record):
+    with pytest.raises(UserError, match=r"none\.tsv \(corpus\.dev\) does not exist"):
+        manifest.read(tmp_path / "none.tsv", "dev")
+    with pytest.raises(UserError, match=r"corpus\.dev is not set"):
+        manifest.load(tmp_path / "none.tsv", None, None)
+    (tmp_path / "headless.tsv").write_text("a.wav\tYES\n")
+    with pytest.raises(UserError, match=r"headless\.tsv has no column audio"):
+        manifest.read(tmp_path / "headless.tsv", "dev")
+    (tmp_path / "latin.tsv").write_bytes("audio\ttext\na.wav\tÉTÉ\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"latin\.tsv is not UTF-8"):
+        manifest.read(tmp_path / "latin.tsv", "dev")
+    with pytest.raises(UserError, match=r"lists no utterance"):
+        manifest.read(_tsv(tmp_path, name="empty.tsv"), "dev")
+    (tmp_path / "nothing.tsv").touch()
+    with pytest.raises(UserError, match=r"lists no utterance"):
+        manifest.read(tmp_path / "nothing.tsv", "dev")
+
+
+def test_outside_is_allowed_on_request(tmp_path, record):
+    record(tmp_path / "a.wav")
+    (tmp_path / "lists").mkdir()
+    listed = _tsv(tmp_path / "lists", f"{tmp_path}/a.wav\tYES", "../a.wav\tNO")
+    assert len(manifest.read(listed, "train", allow_outside=True)) == 2

@@ -1,0 +1,35 @@
+import pytest
+import torch
+from torch.nn.functional import ctc_loss
+
+from lth.decoding.greedy import greedy
+from lth.speech.tokens import CharacterTokens
+
+
+def test_text_to_tokens_and_back():
+    tokens = CharacterTokens.of(["ONE TWO", "TEN"])
+    assert tokens.symbols == (" ", "E", "N", "O", "T", "W")
+    assert len(tokens) == 7
+    assert tokens.encode("TWO").tolist() == [5, 6, 4]
+    assert tokens.decode(tokens.encode("TEN TOO").tolist()) == "TEN TOO"
+    with pytest.raises(KeyError):
+        tokens.encode("X")
+
+
+@pytest.mark.parametrize("text", ["AB", "AAB", "ABBA", "AAAA", "A"])
+def test_frames_needed_is_where_the_loss_becomes_finite(text):
+    tokens = CharacterTokens("AB")
+    needed = tokens.frames_needed(text)
+    target = tokens.encode(text)[None]
+    for frames, finite in ((needed, True), (needed - 1, False)):
+        if frames:
+            scores = torch.zeros(frames, 1, 3).log_softmax(-1)
+            loss = ctc_loss(scores, target, torch.tensor([frames]), torch.tensor([len(text)]))
+            assert torch.isfinite(loss).item() == finite
+
+
+def test_greedy_merges_repeats_and_drops_blanks():
+    tokens = CharacterTokens(" AB")
+    path = torch.tensor([[2, 2, 0, 2, 1, 1, 3, 3], [0, 3, 2, 2, 3, 3, 3, 3]])
+    scores = torch.nn.functional.one_hot(path, 4).float()
+    assert greedy(scores, torch.tensor([8, 4]), tokens) == ["AA B", "BA"]
