@@ -23,14 +23,13 @@ class Display(Callback):
 
     def __init__(self, console: Console, rounds: int):
         self.console, self.rounds = console, rounds
-        self.round, self.density, self._left_after = 0, 1.0, rounds
+        self.round, self.density = 0, 1.0
         self._bar: Progress | None = None
         self._dev = ""
 
-    def begin(self, number: int, density: float, left: int) -> None:
-        """The round about to be played, and how many more will have to be trained after it."""
-        self.round, self.density, self._left_after = number, density, left
-        self._dev = ""
+    def begin(self, number: int, density: float) -> None:
+        """The round about to be played."""
+        self.round, self.density, self._dev = number, density, ""
 
     def on_train_start(self, trainer, module) -> None:
         self._started, self._first = time.perf_counter(), trainer.current_epoch
@@ -74,11 +73,11 @@ class Display(Callback):
     def _status(self, trainer, done: float, loss: float) -> str:
         epoch = time.perf_counter() - self._started
         epoch /= max(done - self._first, 1e-9)
-        left = epoch * (trainer.max_epochs - done + self._left_after * trainer.max_epochs)
+        left = epoch * (trainer.max_epochs - done + (self.rounds - self.round) * trainer.max_epochs)
         current = min(trainer.current_epoch + 1, trainer.max_epochs)
         return f"epoch {current}/{trainer.max_epochs} · loss {loss:.3f}{self._dev} · {clock(left)} left"
 
-    def report(self, metrics: dict, reused: bool) -> None:
+    def end(self, metrics: dict, *, reused: bool) -> None:
         """One line that stays: a finished round."""
         how = "reused" if reused else f"{clock(metrics['seconds'])}"
         self.console.print(

@@ -5,155 +5,133 @@ Iterative magnitude pruning as in Frankle & Carbin (2019), on speech recognisers
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from lth.analysis.rounds import Row, summary_table, winning
 from lth.display import Display
-from lth.errors import UserError
 from lth.folder import ExperimentFolder, claim
 from lth.round import play
 from lth.schema import check
-from lth.setting import Setting, build, count, prepare
+from lth.setting import Setting, count, prepare
 from lth.store import Store, StoredRound, round_key
-from lth.tickets.allocation import rehearse
+from lth.strategy import Strategy
 from lth.tickets.mask import Mask
-from lth.tickets.prune import prune
-from lth.tickets.schedule import rounds_to
 from lth.tracking import Tracker, open_tracker
 
 
-def run(config: DictConfig, console: Console) -> list[Row]:
-    """One experiment from its config to its last round; resumes where an earlier call was stopped.
+def run(config: DictConfig, console: Console, on_round: Callable[[list[Row]], None] | None = None) -> list[Row]:
+    """One experiment from its config to its last round; goes on where an earlier call was stopped.
+
+    Args:
+        on_round: hears the rows so far after every round; whatever it raises ends the experiment there.
 
     Raises:
         UserError: bad input, in one sentence; finished rounds are kept.
     """
     check(config)
-    schedule, allocation, criterion = (build(config.strategy[part]) for part in ("schedule", "allocation", "criterion"))
-    rounds = _rounds(config, schedule)
-    tracking = OmegaConf.to_container(config.tracking, resolve=True)
+    strategy = Strategy.of(config)
+    rounds = strategy.rounds(config.rounds, config.target)
     setting = prepare(config)
-    plan = _plan(setting, schedule, allocation, rounds)
+    layers = list(setting.layers.values())
+    plan = strategy.densities(setting.dense(), layers, rounds)
     store = Store(Path(config.store))
     init = store.put_init(setting.init)
-    with claim(Path(config.outputs), config.name, _identity(setting, init.parent.name), console) as folder:
+    with claim(Path(config.outputs), config.name, identity(setting, init), console) as folder:
         rounds = max(rounds, folder.rounds_listed() - 1)
         folder.begin(config, init, rounds)
-        console.print(_opening(setting, folder, plan), highlight=False, soft_wrap=True)
-        tracker = open_tracker(
-            tracking.pop("mode"),
-            experiment=folder.name,
-            experiment_id=folder.id,
-            folder=folder.path,
-            project=tracking.pop("project"),
-            entity=tracking.pop("entity"),
-            config=OmegaConf.to_container(config, resolve=True),
-            init_timeout=tracking["init_timeout"],
-            finish_timeout=tracking["finish_timeout"],
-        )
-        display = Display(console, rounds)
-        mask, previous = setting.dense(), None
+        console.print(opening(setting, folder, plan), highlight=False, soft_wrap=True)
+        lottery = Lottery(setting, store, folder, tracker_of(config, folder), Display(console, rounds), init)
+        mask, trained = setting.dense(), None
         for number in range(rounds + 1):
-            if previous is not None:
-                mask = next_mask(setting, previous, mask, number, schedule, allocation, criterion)
-            display.begin(number, mask.density, rounds - number)
-            previous = _tracked_round(setting, store, folder, tracker, number, init, mask, display)
-            folder.add(number, previous)
+            if trained is not None:
+                mask = strategy.prune(trained.weights(), mask, layers, number)
+            trained = lottery.round(number, mask)
+            folder.add(number, trained)
+            if on_round is not None:
+                on_round(folder.rows())
         rows = folder.rows()
         extreme, best = winning(rows)
-        tracker.close(extreme=extreme and extreme.round, best=best and best.round)
+        lottery.tracker.close(extreme=extreme and extreme.round, best=best and best.round)
         folder.finish()
     console.print(summary_table(rows))
-    console.print(_closing(folder, rows), highlight=False, soft_wrap=True)
+    console.print(closing(folder, rows), highlight=False, soft_wrap=True)
     return rows
 
 
-def next_mask(
-    setting: Setting, previous: StoredRound, mask: Mask, number: int, schedule, allocation, criterion
-) -> Mask:
-    """Prune the trained weights of the previous round; random choices depend on seed and round only."""
-    generator = torch.Generator().manual_seed(setting.seed * 100_003 + number)
-    return prune(
-        previous.weights(),
-        mask,
-        list(setting.layers.values()),
-        amount=schedule.amount(number),
-        allocation=allocation,
-        criterion=criterion,
-        generator=generator,
+@dataclass(frozen=True)
+class Lottery:
+    """What every round of a running experiment needs."""
+
+    setting: Setting
+    store: Store
+    folder: ExperimentFolder
+    tracker: Tracker
+    display: Display
+    init: Path
+
+    def round(self, number: int, mask: Mask) -> StoredRound:
+        """Play a round inside its W&B run; a round found in the store replays its history there instead."""
+        init = self.init.parent.name
+        inputs = self.setting.key_inputs(init, mask)
+        key = round_key(inputs)
+        stored = self.store.find(key)
+        reused = stored is not None and stored.metrics["trained_by"] != self.folder.id
+        self.display.begin(number, mask.density)
+        with self.tracker.round(number, inputs={"key": key, **inputs}, reused=reused) as wandb_run:
+            if stored is None:
+                stored = play(
+                    self.setting,
+                    self.store,
+                    number,
+                    init,
+                    mask,
+                    trained_by=self.folder.id,
+                    listeners=[wandb_run.log],
+                    display=[self.display],
+                )
+            else:
+                for row in stored.history():
+                    wandb_run.log(row)
+            wandb_run.finish(
+                stored.metrics,
+                init=self.init,
+                mask=stored.path / "mask.lth",
+                weights=stored.path / "weights.safetensors" if self.setting.config.tracking.log_weights else None,
+            )
+        self.display.end(stored.metrics, reused=stored.metrics["trained_by"] != self.folder.id)
+        return stored
+
+
+def tracker_of(config: DictConfig, folder: ExperimentFolder) -> Tracker:
+    """The tracker that ``tracking`` asks for, writing into the experiment's own folder."""
+    tracking = config.tracking
+    return open_tracker(
+        tracking.mode,
+        experiment=folder.name,
+        experiment_id=folder.id,
+        folder=folder.path,
+        project=tracking.project,
+        entity=tracking.entity,
+        config=OmegaConf.to_container(config, resolve=True),
+        init_timeout=tracking.init_timeout,
+        finish_timeout=tracking.finish_timeout,
     )
 
 
-def _tracked_round(
-    setting: Setting,
-    store: Store,
-    folder: ExperimentFolder,
-    tracker: Tracker,
-    number: int,
-    init: Path,
-    mask: Mask,
-    display: Display,
-) -> StoredRound:
-    """Play a round inside its W&B run; a round that needs no training replays its history there."""
-    inputs = setting.key_inputs(init.parent.name, mask)
-    key = round_key(inputs)
-    known = store.find(key)
-    reused = known is not None and known.metrics["trained_by"] != folder.id
-    with tracker.round(number, inputs={"key": key, **inputs}, reused=reused) as wandb_run:
-        listeners = [wandb_run.log]
-        if known is None:
-            known = play(
-                setting,
-                store,
-                number,
-                init.parent.name,
-                mask,
-                experiment=folder.id,
-                listeners=listeners,
-                display=[display],
-            )
-        else:
-            for row in known.history():
-                wandb_run.log(row)
-        display.report(known.metrics, reused)
-        weights = known.path / "weights.safetensors" if setting.config.tracking.log_weights else None
-        wandb_run.finish(known.metrics, init=init, mask=known.path / "mask.lth", weights=weights)
-    return known
-
-
-def _rounds(config: DictConfig, schedule) -> int:
-    """Pruned rounds to play: as many as asked for, or as the target density needs."""
-    if config.target is None:
-        return config.rounds
-    try:
-        return rounds_to(schedule, config.target)
-    except ValueError as error:
-        raise UserError(f"target={config.target}: {error}") from error
-
-
-def _plan(setting: Setting, schedule, allocation, rounds: int) -> list[float]:
-    """The density after each pruned round, counted before anything is trained."""
-    sizes = {name: bits.numel() for name, bits in setting.dense().items()}
-    amounts = [schedule.amount(n) for n in range(1, rounds + 1)]
-    try:
-        return rehearse(allocation, amounts, sizes, list(setting.layers.values()))
-    except ValueError as error:
-        raise UserError(f"strategy: {error}") from error
-
-
-def _identity(setting: Setting, init: str) -> str:
+def identity(setting: Setting, init: Path) -> str:
     """What makes an experiment this one: its dense round and its strategy, however many rounds are asked for."""
-    dense = round_key(setting.key_inputs(init, setting.dense()))
+    dense = round_key(setting.key_inputs(init.parent.name, setting.dense()))
     strategy = OmegaConf.to_container(setting.config.strategy, resolve=True)
     return hashlib.sha256(json.dumps([dense, strategy], sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _opening(setting: Setting, folder: ExperimentFolder, plan: Sequence[float]) -> str:
+def opening(setting: Setting, folder: ExperimentFolder, plan: Sequence[float]) -> str:
+    """What is about to happen: data, model, and where the schedule will end."""
     corpus, prunable = setting.corpus, setting.dense().total
     counts = ", ".join(f"{count(cuts)} {name}" for name, cuts in corpus.splits().items())
     dropped = "".join(f"; dropped {len(ids)} ({reason})" for reason, ids in corpus.dropped.items())
@@ -166,6 +144,7 @@ def _opening(setting: Setting, folder: ExperimentFolder, plan: Sequence[float]) 
     )
 
 
-def _closing(folder: ExperimentFolder, rows: Sequence[Row]) -> str:
+def closing(folder: ExperimentFolder, rows: Sequence[Row]) -> str:
+    """What it took, and where to look."""
     reused = sum(row.reused for row in rows)
     return f"{len(rows) - reused} rounds trained, {reused} reused · {folder.path / 'report.html'}"

@@ -59,11 +59,13 @@ class ExperimentFolder:
     def add(self, number: int, stored: StoredRound) -> None:
         """List a finished round: its link, its row, the report."""
         self.rounds[number] = stored
+        known = self.state["keys"][number : number + 1] == [stored.key]
         _link(self.path / "rounds" / f"round-{number:02d}", stored.path)
         self.state["keys"][number : number + 1] = [stored.key]
         self._save()
         write_csv(self.path / "rounds.csv", self.rows())
-        write_report(self.path)
+        if not known:
+            write_report(self.path)
 
     def finish(self) -> None:
         """Mark the experiment as complete."""
@@ -74,7 +76,7 @@ class ExperimentFolder:
     def rows(self) -> list[Row]:
         """The rows of the rounds played so far, in order."""
         return [
-            Row.from_metrics({**stored.metrics, "round": number}, reused=stored.metrics["trained_by"] != self.id)
+            Row.from_metrics(stored.metrics, number, reused=stored.metrics["trained_by"] != self.id)
             for number, stored in sorted(self.rounds.items())
         ]
 

@@ -29,7 +29,7 @@ def play(
     init: str,
     mask: Mask,
     *,
-    experiment: str,
+    trained_by: str,
     listeners: Sequence[Listener] = (),
     display: Sequence = (),
 ) -> StoredRound:
@@ -37,7 +37,7 @@ def play(
 
     Args:
         init: digest of ``setting.init``.
-        experiment: id of who asks; stored as ``trained_by``.
+        trained_by: id of the experiment that asks, to tell later what was reused.
         listeners: hear every row of the training's history as it is made.
         display: Lightning callbacks that show progress.
     """
@@ -58,11 +58,12 @@ def play(
             "key": key,
             "round": number,
             "seed": setting.seed,
+            "corpus": setting.corpus.name,
             **densities(setting, mask),
             **scores(setting, hypotheses),
             **training_summary(history),
             "seconds": round(trained + time.perf_counter() - started, 3),
-            "trained_by": experiment,
+            "trained_by": trained_by,
             "inputs": inputs,
         }
         with store.adding(key) as folder:
@@ -155,7 +156,7 @@ def write_round(
     history: list[dict],
 ) -> None:
     """The files of a finished round."""
-    about = {name: metrics[name] for name in ("key", "round", "seed", "density", "trained_by")}
+    about = {name: metrics[name] for name in ("key", "round", "seed", "density", "corpus", "trained_by")}
     save_mask(folder / "mask.lth", mask, about)
     save_file(weights, folder / "weights.safetensors")
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1), encoding="utf-8")

@@ -1,0 +1,59 @@
+"""How an experiment prunes: a schedule, an allocation and a criterion, chosen in ``conf/strategy``."""
+
+from dataclasses import dataclass
+
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
+
+from lth.errors import UserError
+from lth.setting import build
+from lth.tickets.allocation import Layers, rehearse
+from lth.tickets.mask import Mask
+from lth.tickets.prune import Allocation, Criterion, prune
+from lth.tickets.schedule import Schedule, rounds_to
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """Turns the trained weights of one round into the mask of the next."""
+
+    schedule: Schedule
+    allocation: Allocation
+    criterion: Criterion
+    seed: int
+
+    @classmethod
+    def of(cls, config: DictConfig) -> "Strategy":
+        """The strategy of an experiment's config; UserError where it makes no sense."""
+        parts = {part: build(config.strategy[part]) for part in ("schedule", "allocation", "criterion")}
+        return cls(**parts, seed=config.seed)
+
+    def rounds(self, rounds: int, target: float | None) -> int:
+        """Pruned rounds to play: ``rounds``, or as many as a density of ``target`` needs."""
+        if target is None:
+            return rounds
+        try:
+            return rounds_to(self.schedule, target)
+        except ValueError as error:
+            raise UserError(f"target={target}: {error}") from error
+
+    def densities(self, dense: Mask, layers: Layers, rounds: int) -> list[float]:
+        """The density after each pruned round, counted before anything is trained."""
+        amounts = [self.schedule.amount(number) for number in range(1, rounds + 1)]
+        try:
+            return rehearse(self.allocation, amounts, dense.survivors(), layers)
+        except ValueError as error:
+            raise UserError(f"strategy: {error}") from error
+
+    def prune(self, weights: dict[str, Tensor], mask: Mask, layers: Layers, number: int) -> Mask:
+        """The mask of round ``number``; what is random in it depends on the seed and the round only."""
+        return prune(
+            weights,
+            mask,
+            layers,
+            amount=self.schedule.amount(number),
+            allocation=self.allocation,
+            criterion=self.criterion,
+            generator=torch.Generator().manual_seed(self.seed * 100_003 + number),
+        )
