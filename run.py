@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import signal
 import sys
 
 import hydra
@@ -37,14 +38,16 @@ def complain(error: BaseException) -> int:
         sentence = str(error)
     elif isinstance(error, KeyboardInterrupt):
         sentence, code = "stopped; the same command goes on from the last finished epoch", 130
-    elif isinstance(error, HydraException | OmegaConfBaseException):
+    elif isinstance(error, HydraException | OmegaConfBaseException) or str(error).startswith("Config group override"):
         said = re.split(r"To append to your config|Config search path|\n\s*full_key|Set the environment", str(error))[0]
         sentence = f"{' '.join(said.split())} (python run.py --cfg job lists every key, --help the choices)"
     elif is_disk_full(error):
         sentence = f"no space left on the disk ({error}); free some and give the same command: nothing is lost"
+    elif isinstance(error, OSError) and error.filename is not None:
+        sentence = f"{error.filename}: {error.strerror}; correct the path or its permissions"
     else:
         raise error
-    print(f"run.py: {sentence}", file=sys.stderr)
+    print(f"run.py: {' '.join(sentence.splitlines())}", file=sys.stderr)
     return code
 
 
@@ -54,9 +57,15 @@ def is_disk_full(error: BaseException) -> bool:
     return getattr(error, "errno", None) in codes or any(f"os error {code})" in str(error) for code in codes)
 
 
-if __name__ == "__main__":
+def command() -> int:
+    """The whole command; returns its exit code. Being told to end (SIGTERM) is the same as Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         main()
     except (Exception, KeyboardInterrupt) as error:
         exit_codes.append(complain(error))
-    sys.exit(max(exit_codes, default=0))
+    return max(exit_codes, default=0)
+
+
+if __name__ == "__main__":
+    sys.exit(command())

@@ -6,6 +6,8 @@ from lightning import Callback
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+WIDE = 100  # columns that hold the whole live line
+
 
 def clock(seconds: float) -> str:
     """``h:mm:ss`` or ``m:ss``."""
@@ -41,7 +43,8 @@ class Display(Callback):
                 console=self.console,
                 transient=True,
             )
-            self._task = self._bar.add_task(self._title(), total=trainer.max_epochs, status="")
+            title = self._title() if self.console.width >= WIDE else self._title().removesuffix(" of the weights")
+            self._task = self._bar.add_task(title, total=trainer.max_epochs, status="")
             self._bar.start()
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:

@@ -20,6 +20,9 @@ from lth.errors import UserError
 from lth.files import write_text
 from lth.store import StoredRound
 
+#: Folders under outputs/ that are not experiments.
+RESERVED = ("store", "corpora", "multirun")
+
 
 class ExperimentFolder:
     """``outputs/<name>``; its ``experiment.json`` names the experiment and lists its finished rounds' keys."""
@@ -96,6 +99,8 @@ def claim(outputs: Path, name: str, identity: str, console: Console) -> Iterator
     """
     if not name or name in {".", ".."} or Path(name).name != name:
         raise UserError(f"name={name} is not a folder name; use letters, digits, dots and dashes")
+    if name in RESERVED:
+        raise UserError(f"name={name} is taken: {outputs / name} is no experiment's folder; choose another name=")
     for number in itertools.count(1):
         path = outputs / (name if number == 1 else f"{name}-{number}")
         path.mkdir(parents=True, exist_ok=True)
@@ -125,7 +130,10 @@ def _read(path: Path) -> dict | None:
     if not file.is_file():
         return None
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        state = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(state, dict) or not {"identity", "keys"} <= state.keys():
+            raise ValueError("it names no experiment")
+        return state
     except ValueError as error:
         raise UserError(
             f"{file} is damaged ({error}); delete {path} and run again: its rounds are in the store"

@@ -1,5 +1,6 @@
 """What the words every experiment shares may be; checked before anything is read or trained."""
 
+import math
 from dataclasses import dataclass
 
 from omegaconf import DictConfig, OmegaConf
@@ -43,25 +44,53 @@ class Trainer:
     log_every: int
 
 
+@dataclass
+class Tracking:
+    """``conf/tracking``."""
+
+    mode: str
+    project: str
+    entity: str | None
+    log_weights: bool
+    init_timeout: float
+    finish_timeout: float
+
+
 CHOICES = {
     "trainer.lr_schedule": ("one_cycle", "annealed", "fixed"),
     "trainer.precision": ("auto", "32-true", "bf16-mixed"),
     "trainer.accelerator": ("auto", "cpu", "cuda"),
+    "tracking.mode": ("offline", "online", "disabled"),
+    "decoder.name": ("greedy",),
 }
 AT_LEAST_ONE = ("max_epochs", "batch_size", "buckets", "accumulate", "patience", "threads", "log_every")
 NOT_NEGATIVE = ("rounds", "seed", "memory_hours", "trainer.weight_decay", "trainer.workers")
-POSITIVE = ("target", "trainer.lr", "trainer.gradient_clip", "trainer.max_duration")
+POSITIVE = (
+    "target",
+    "trainer.lr",
+    "trainer.gradient_clip",
+    "trainer.max_duration",
+    "tracking.init_timeout",
+    "tracking.finish_timeout",
+)
+LARGEST_SEED = 2**32 - 1  # what every random stream accepts
 
 
 def check(config: DictConfig) -> None:
     """Raise UserError for the first key whose value has the wrong type or lies out of range."""
-    for schema, part, prefix in ((Experiment, config, ""), (Trainer, config.trainer, "trainer.")):
-        for name in schema.__dataclass_fields__:
+    for schema, group in ((Experiment, ""), (Trainer, "trainer"), (Tracking, "tracking")):
+        part = config[group] if group else config
+        prefix = f"{group}." if group else ""
+        for name, field in schema.__dataclass_fields__.items():
             try:
-                OmegaConf.merge(OmegaConf.structured(schema), {name: part[name]})
+                value = OmegaConf.merge(OmegaConf.structured(schema), {name: part[name]})[name]
             except OmegaConfBaseException as error:
                 reason = str(error).splitlines()[0]
                 raise UserError(f"{prefix}{name}={part[name]} will not do: {reason}") from error
+            if isinstance(value, float) and not math.isfinite(value):
+                raise UserError(f"{prefix}{name}={value} will not do: it is a finite number")
+            if field.type in (str, str | None) and value != part[name]:
+                part[name] = value  # name=2024 is a name; numbers stay as they were typed, for they are in keys
     for key, choices in CHOICES.items():
         _require(config, key, lambda value, c=choices: value in c, f"is one of {', '.join(choices)}")
     for name in AT_LEAST_ONE:
@@ -70,6 +99,7 @@ def check(config: DictConfig) -> None:
         _require(config, key, lambda value: value >= 0, "is not negative")
     for key in POSITIVE:
         _require(config, key, lambda value: value > 0, "is above 0")
+    _require(config, "seed", lambda value: value <= LARGEST_SEED, f"is at most {LARGEST_SEED}")
 
 
 def _require(config: DictConfig, key: str, holds, words: str) -> None:

@@ -1,6 +1,7 @@
 """From a config to everything the rounds of one experiment share."""
 
 import functools
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -28,18 +29,31 @@ from lth.training.train import Hardware, hardware
 #: Trainer settings that cannot change a round's result, or that enter its key resolved.
 NOT_IN_KEY = {"workers", "threads", "log_every", "precision", "accelerator"}
 BATCHES_OF_DEV = {"batch_size": 32, "max_duration": None}
+TYPES = {bool: "true or false", int: "a whole number"}
 
 
 def build(config: DictConfig, *args: Any, **kwargs: Any) -> Any:
     """``hydra.utils.instantiate``, with what the built thing says of its arguments as a UserError."""
     try:
+        _check_types(config)
         return hydra.utils.instantiate(config, *args, **kwargs)
     except InstantiationException as error:
-        if isinstance(error.__cause__, UserError):
+        if isinstance(error.__cause__, UserError | OSError):
             raise error.__cause__ from None
         if isinstance(error.__cause__, ValueError | TypeError):
             raise UserError(f"{config.get('_target_', 'config')}: {error.__cause__}") from error
         raise
+
+
+def _check_types(config: DictConfig) -> None:
+    """UserError where Python would take a value for what it is not: any text for true, 1.5 for a number of layers."""
+    target = config.get("_target_") if isinstance(config, DictConfig) else None
+    if target is None or not str(target).startswith("lth."):
+        return
+    for name, parameter in inspect.signature(hydra.utils.get_object(target)).parameters.items():
+        wanted, value = parameter.annotation, config.get(name)
+        if wanted in (bool, int) and name in config and type(value) is not wanted:
+            raise UserError(f"{target}: {name}={value} will not do: it is {TYPES[wanted]}")
 
 
 @dataclass(frozen=True)
@@ -112,7 +126,7 @@ class Setting:
             epoch,
             batch_size=options.batch_size,
             max_duration=options.max_duration,
-            buckets=options.buckets,
+            buckets=min(options.buckets, self.utterances),
             workers=options.workers,
         )
 
@@ -156,6 +170,8 @@ def prepare(config: DictConfig) -> Setting:
     torch.manual_seed(config.seed)
     model = build(config.model, features=features.bins, tokens=len(tokens))
     corpus = drop_too_short(corpus, lambda samples: model.out_length(features.frames(samples)), tokens.frames_needed)
+    if empty := next((name for name, cuts in corpus.splits().items() if not count(cuts)), None):
+        raise UserError(f"corpus={corpus.name}: no utterance of {empty} is long enough for its text and the model")
     return Setting(
         config=config,
         corpus=corpus,
@@ -173,7 +189,10 @@ def prepare(config: DictConfig) -> Setting:
 
 def build_noise(config: DictConfig) -> NoiseInjection:
     """The noise that the ``noise`` group describes."""
-    return NoiseInjection(**OmegaConf.to_container(config, resolve=True))
+    try:
+        return NoiseInjection(**OmegaConf.to_container(config, resolve=True))
+    except TypeError as error:
+        raise UserError(f"noise: {error}") from error
 
 
 def count(cuts: CutSet) -> int:

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -90,7 +91,13 @@ class StoredRound:
         return load_mask(self.path / "mask.lth")[0]
 
     def weights(self) -> dict[str, Tensor]:
-        return load_file(self.path / "weights.safetensors")
+        file = self.path / "weights.safetensors"
+        try:
+            return load_file(file)
+        except SafetensorError as error:
+            raise CorruptRound(
+                f"{file} holds no weights ({error}); delete {self.path} and run the experiment again to rebuild it"
+            ) from error
 
     def hypotheses(self) -> list[dict]:
         return read_jsonl(self.path / "hypotheses.jsonl")

@@ -85,6 +85,9 @@ class DeepSpeech2(nn.Module):
         layers, units: depth and width of the recurrent part; directions are summed, so a layer hands on ``units``.
         bidirectional: otherwise causal, with ``lookahead`` future frames seen by a row convolution.
         dropout: on the input of every recurrent layer but the first.
+
+    Raises:
+        ValueError: an unknown ``rnn``, no recurrent layer, or a negative ``lookahead``.
     """
 
     def __init__(
@@ -101,6 +104,11 @@ class DeepSpeech2(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
+        if rnn not in CELLS or layers < 1 or lookahead < 0:
+            raise ValueError(
+                f"rnn is {' or '.join(CELLS)}, layers at least 1 and lookahead not negative, "
+                f"not {rnn}, {layers} and {lookahead}"
+            )
         self.convs = nn.ModuleList()
         channels, bins = 1, features
         for block in conv:

@@ -87,6 +87,7 @@ def train_loader(
             max_cuts=None if max_duration else batch_size,
             max_duration=max_duration,
             num_buckets=buckets,
+            duration_bins=[] if buckets == 1 else None,  # lhotse has no estimate for a single bucket
             shuffle=True,
             seed=utterances.seed,
             sync_buckets=True,  # without it lhotse 1.33 ends an epoch at the first empty bucket

@@ -19,6 +19,9 @@ class Features(nn.Module):
         bins: mel bands; the spectrogram has ``window / 2 + 1`` bins whatever it says.
         window, hop: seconds.
         normalise: zero mean and unit variance over each utterance.
+
+    Raises:
+        ValueError: another ``kind``, or a window or hop of no samples.
     """
 
     def __init__(
@@ -31,8 +34,12 @@ class Features(nn.Module):
         normalise: bool = True,
     ):
         super().__init__()
+        if kind not in ("spectrogram", "logmel"):
+            raise ValueError(f"kind is spectrogram or logmel, not {kind!r}")
         self.kind, self.normalise = kind, normalise
         self.size, self.hop = round(window * sample_rate), round(hop * sample_rate)
+        if self.size < 2 or self.hop < 1:
+            raise ValueError(f"window={window:g} and hop={hop:g} are seconds and must cover samples")
         self.n_fft = self.size if kind == "spectrogram" else 1 << (self.size - 1).bit_length()
         self.bins = self.n_fft // 2 + 1 if kind == "spectrogram" else bins
         shape = torch.hamming_window if kind == "spectrogram" else torch.hann_window

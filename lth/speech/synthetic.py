@@ -140,7 +140,9 @@ def _intact(folder: Path, checksum: str | None) -> bool:
         if checksum not in (None, digest(folder / "SHA256SUMS")):
             return False
         lines = (folder / "SHA256SUMS").read_text().splitlines()
-        return all(digest(folder / file) == sha256 for sha256, file in (line.split("  ", 1) for line in lines))
+        named = [line.split("  ", 1) for line in lines]
+        inside = all((folder / file).resolve().is_relative_to(folder.resolve()) for _, file in named)
+        return inside and all(digest(folder / file) == sha256 for sha256, file in named)
     except (OSError, ValueError):
         return False
 

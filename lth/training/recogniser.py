@@ -1,6 +1,7 @@
 """The recogniser as Lightning trains it: features, SpecAugment, acoustic model, CTC, greedy transcripts."""
 
 import hashlib
+import math
 import random
 from collections.abc import Callable
 
@@ -102,12 +103,15 @@ class Recogniser(lightning.LightningModule):
     def training_step(self, batch: dict, batch_idx: int) -> Tensor:
         loss = self.loss(*self(batch), batch)
         if not torch.isfinite(loss):
-            raise TrainingDiverged(
-                f"the loss is {loss.item()} at step {self.global_step} (epoch {self.current_epoch}) with learning rate "
-                f"{self.optimizers().param_groups[0]['lr']:.2e}; lower trainer.lr or trainer.gradient_clip"
-            )
+            raise self._diverged("loss", loss.item())
         self.log("loss", loss)
         return loss
+
+    def _diverged(self, what: str, value: float) -> TrainingDiverged:
+        return TrainingDiverged(
+            f"the {what} is {value} at step {self.global_step} (epoch {self.current_epoch + 1}) with learning rate "
+            f"{self.optimizers().param_groups[0]['lr']:.2e}; lower trainer.lr or trainer.gradient_clip"
+        )
 
     def on_validation_epoch_start(self) -> None:
         self._dev: list[tuple[str, str, float]] = []
@@ -120,8 +124,11 @@ class Recogniser(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         references, hypotheses, losses = zip(*self._dev, strict=True)
+        dev_loss = sum(losses) / len(losses)
+        if not math.isfinite(dev_loss):  # the last step broke the weights: no checkpoint may hold them
+            raise self._diverged("dev loss", dev_loss)
         scores = score(references, hypotheses)
-        self.log_dict({"dev_wer": scores.wer, "dev_cer": scores.cer, "dev_loss": sum(losses) / len(losses)})
+        self.log_dict({"dev_wer": scores.wer, "dev_cer": scores.cer, "dev_loss": dev_loss})
 
     def predict_step(self, batch: dict, batch_idx: int) -> list[dict]:
         hypotheses = greedy(*self(batch), self.tokens)

@@ -78,6 +78,14 @@ def _interruptible() -> Iterator[None]:
             signal.signal(signal.SIGINT, handler)
 
 
+class Patience(EarlyStopping):
+    """Early stopping that stays stopped: a round killed after its last epoch does not train another one."""
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
+
+
 def trainer(
     machine: Hardware, *, epochs: int, gradient_clip: float | None, accumulate: int, callbacks: Iterable
 ) -> lightning.Trainer:
@@ -123,7 +131,7 @@ def train(
     checkpoint.FILE_EXTENSION = ".safetensors"
     callbacks = [KeepPruned(mask), history, *display, checkpoint]
     if patience is not None:
-        callbacks.append(EarlyStopping("dev_wer", patience=patience, mode="min"))
+        callbacks.append(Patience("dev_wer", patience=patience, mode="min"))
     with _quiet(), _interruptible():
         trainer(machine, epochs=epochs, gradient_clip=gradient_clip, accumulate=accumulate, callbacks=callbacks).fit(
             recogniser, datamodule=batches, ckpt_path=latest(folder)
@@ -133,6 +141,6 @@ def train(
 
 def transcribe(recogniser: Recogniser, batches: DataLoader, machine: Hardware) -> list[dict]:
     """Rows of ``id``, ``reference`` and ``hypothesis`` for every utterance, in order of id."""
-    with _quiet():
+    with _quiet(), _interruptible():
         rows = trainer(machine, epochs=1, gradient_clip=None, accumulate=1, callbacks=[]).predict(recogniser, batches)
     return sorted((row for batch in rows for row in batch), key=lambda row: row["id"])
