@@ -9,6 +9,6 @@ class UserError(Exception):
     """
 
     def __init__(self, sentence: str = ""):
-        if sentence.startswith("Caught ") and "\nTraceback " in sentence:
+        if sentence.startswith("Caught ") and "Traceback (most recent call last)" in sentence:
             sentence = sentence.rstrip().splitlines()[-1].partition(": ")[2]
         super().__init__(sentence)

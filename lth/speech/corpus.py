@@ -79,8 +79,11 @@ def audio_file(cut: MonoCut) -> Path:
 def load_audio(cut: MonoCut) -> np.ndarray:
     """The utterance's samples: float32 (num_samples,), 16 kHz, in [-1, 1]; the mean of its channels.
 
-    Raises UserError naming the utterance and its file when it cannot be decoded.
+    Raises UserError naming the utterance and its file when it cannot be decoded, or is no file: lhotse would
+    also run a command that a list of cuts names.
     """
+    if any(source.type != "file" for source in cut.recording.sources):
+        raise UserError(f"{cut.custom['origin']}: its audio is no file; make its list of cuts anew.")
     try:
         return cut.recording.load_audio().mean(axis=0)
     except MemoryError:
