@@ -1,6 +1,7 @@
 import io
 from types import SimpleNamespace
 
+import pytest
 import torch
 from rich.console import Console
 
@@ -24,3 +25,20 @@ def test_a_log_file_gets_one_line_an_epoch(monkeypatch):
     line = out.getvalue().strip()
     # one more epoch of this round and two rounds of two epochs, ten seconds each
     assert line == "round 1/3 · 80.0% of the weights epoch 1/2 · loss 0.500 · dev WER 12.3% · 0:50 left"
+
+
+@pytest.mark.parametrize(("width", "title"), [(80, "round 1/10 · 80.0% "), (120, "round 1/10 · 80.0% of the weights ")])
+def test_the_live_line_fits_the_terminal(width, title):
+    display = Display(Console(file=io.StringIO(), width=width, force_terminal=True), rounds=10)
+    trainer = SimpleNamespace(current_epoch=9, max_epochs=40, callback_metrics={"dev_wer": torch.tensor(1.0)})
+    module = SimpleNamespace(seen=5, utterances=10)
+    display.begin(1, 0.8)
+    display.on_train_start(trainer, module)
+    display.on_validation_end(trainer, module)
+    display.on_train_batch_end(trainer, module, {"loss": torch.tensor(1.5)}, None, 0)
+    out = io.StringIO()
+    Console(file=out, width=width).print(display._bar)
+    display.on_exception(trainer, module, KeyboardInterrupt())
+    (line,) = out.getvalue().splitlines()
+    assert line.startswith(title) and "━" in line and "…" not in line
+    assert " epoch 10/40 · loss 1.500 · dev WER 100.0% · 0:0" in line and line.rstrip().endswith(" left")
