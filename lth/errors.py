@@ -1,4 +1,4 @@
-"""The one exception a user is meant to read."""
+"""The exceptions a user is meant to read."""
 
 
 class UserError(Exception):
@@ -6,3 +6,7 @@ class UserError(Exception):
 
     The commands print it without a traceback and exit with code 2.
     """
+
+
+class Infeasible(UserError):
+    """A strategy that cannot be played with this model; a search takes note and goes on."""
