@@ -17,8 +17,6 @@ from sweeps.storage import Database, Journal
 DEATHS = 5
 REASON = "reason"  # the user attribute that says why a trial failed or was pruned
 
-retry = RetryHeartbeatStaleTrialCallback(max_retry=DEATHS)
-
 
 def is_lost(trial: FrozenTrial) -> bool:
     """Whether the trial ended without a word and is owed another try."""
@@ -33,6 +31,7 @@ def counts(trial: FrozenTrial) -> bool:
 
 def give_out_again(study: optuna.Study) -> None:
     """Queue every lost trial that is not queued yet; to be called by one worker at a time."""
+    retry = RetryHeartbeatStaleTrialCallback(max_retry=DEATHS)
     trials = study.get_trials(deepcopy=False)
     queued = {number for trial in trials for number in RetryHeartbeatStaleTrialCallback.retry_history(trial)}
     for trial in trials:

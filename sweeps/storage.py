@@ -10,6 +10,7 @@ import logging
 import re
 import threading
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import optuna
@@ -65,6 +66,7 @@ class Database:
     """
 
     def __init__(self, url: str, heartbeat: int):
+        url = with_driver(url)
         arguments = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
         try:
             self.storage: BaseStorage = RDBStorage(
@@ -135,6 +137,13 @@ def open_storage(where: str | None, study: str, outputs: Path, heartbeat: int) -
     if not re.match(r"(sqlite|postgresql)(\+\w+)?://", where):
         raise UserError(f"storage={hidden(where)}: use a journal file's path, sqlite:///FILE or postgresql://…")
     return Database(where, heartbeat)
+
+
+def with_driver(url: str) -> str:
+    """`postgresql://` means psycopg to SQLAlchemy; where only psycopg2 is installed it will do."""
+    if find_spec("psycopg") is None:
+        return re.sub(r"^postgresql://", "postgresql+psycopg2://", url)
+    return url
 
 
 def hidden(url: str) -> str:

@@ -15,6 +15,7 @@ from lth.errors import UserError
 from lth.schema import check
 from lth.setting import prepare
 from lth.store import round_key, tensors_digest
+from lth.strategy import Strategy
 from lth.trial import Outcome, play, seeds_of, trained_and_reused
 from run import is_disk_full
 from sweeps import study as definition
@@ -119,6 +120,7 @@ def measure(trial: Trial, config: DictConfig, base: Sequence[str], bar: Bar) -> 
     trial.set_user_attr("words", words)
     name = f"{config.study}-{trial.number:04d}"
     one = hydra.compose("config", [*base, *(f"{word}={value}" for word, value in words.items()), f"name={name}"])
+    last = Strategy.of(one).rounds(one.rounds, one.target)
     rows_of: dict[int, list[Row]] = {}
 
     def on_round(number: int, rows: list[Row]) -> None:
@@ -129,7 +131,7 @@ def measure(trial: Trial, config: DictConfig, base: Sequence[str], bar: Bar) -> 
         bar.round(trial, rows[-1])
         if number == 0 and config.objective == "one":  # the first seed is what trials are compared by on the way
             trial.report(Outcome.of(rows).density, rows[-1].round)
-            if trial.should_prune() and rows[-1].round < one.rounds:
+            if rows[-1].round < last and trial.should_prune():
                 raise Hopeless(f"worse than the others after round {rows[-1].round}")
 
     played = play(one, Console(quiet=True, force_terminal=False), on_round)
