@@ -5,9 +5,12 @@ import os
 import re
 import signal
 import sys
+import traceback
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
@@ -16,6 +19,7 @@ from lth.errors import UserError
 os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come here, to be said in one sentence
 
 exit_codes: list[int] = []
+played: list = []  # the rows of every experiment; several of them in a multirun
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -24,14 +28,34 @@ def main(config: DictConfig) -> None:
     from rich.console import Console  # heavy imports wait until there is work, so that --help is quick
 
     try:
-        from lth.experiment import run
+        from lth.tracking.trial import in_sweep
+        from lth.trial import play, run_trial
 
-        run(config, Console())
+        console = Console(width=None if sys.stdout.isatty() else 120)
+        played.extend(run_trial(config, console) if in_sweep() else play(config, console))
     except Exception as error:
-        exit_codes.append(complain(error))
+        exit_codes.append(complain_of_job(error))
 
 
-def complain(error: BaseException) -> int:
+def complain_of_job(error: Exception) -> int:
+    """As `complain`; but the crash of one job of a multirun is shown at once, and the next job begins."""
+    try:
+        return complain(error)
+    except Exception:
+        if HydraConfig.get().mode != RunMode.MULTIRUN:
+            raise
+        traceback.print_exception(error)
+        return 1
+
+
+def say_together() -> None:
+    """What the experiments of a multirun cost together."""
+    from lth.trial import tally, trained_and_reused
+
+    print(tally(len(played), *trained_and_reused(played)))
+
+
+def complain(error: BaseException, program: str = "run.py") -> int:
     """Say on one line what went wrong and return the exit code; what is not the user's to mend is raised."""
     code = 2
     if isinstance(error, UserError):
@@ -47,7 +71,7 @@ def complain(error: BaseException) -> int:
         sentence = f"{error.filename}: {error.strerror}; correct the path or its permissions"
     else:
         raise error
-    print(f"run.py: {' '.join(sentence.splitlines())}", file=sys.stderr)
+    print(f"{program}: {' '.join(sentence.splitlines())}", file=sys.stderr)
     return code
 
 
@@ -64,6 +88,8 @@ def command() -> int:
         main()
     except (Exception, KeyboardInterrupt) as error:
         exit_codes.append(complain(error))
+    if len(played) > 1:
+        say_together()
     return max(exit_codes, default=0)
 
 

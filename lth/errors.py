@@ -1,4 +1,4 @@
-"""The one exception a user is meant to read."""
+"""The exceptions a user is meant to read."""
 
 
 class UserError(Exception):
@@ -12,3 +12,7 @@ class UserError(Exception):
         if sentence.startswith("Caught ") and "Traceback (most recent call last)" in sentence:
             sentence = sentence.rstrip().splitlines()[-1].partition(": ")[2]
         super().__init__(sentence)
+
+
+class Infeasible(UserError):
+    """A strategy that cannot be played with this model; a search takes note and goes on."""

@@ -117,6 +117,7 @@ def tracker_of(config: DictConfig, folder: ExperimentFolder) -> Tracker:
         folder=folder.path,
         project=tracking.project,
         entity=tracking.entity,
+        group=tracking.group,
         config=OmegaConf.to_container(config, resolve=True),
         init_timeout=tracking.init_timeout,
         finish_timeout=tracking.finish_timeout,

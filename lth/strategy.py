@@ -6,7 +6,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from lth.errors import UserError
+from lth.errors import Infeasible
 from lth.setting import build
 from lth.tickets.allocation import Layers, rehearse
 from lth.tickets.mask import Mask
@@ -36,7 +36,7 @@ class Strategy:
         try:
             return rounds_to(self.schedule, target)
         except ValueError as error:
-            raise UserError(f"target={target}: {error}") from error
+            raise Infeasible(f"target={target}: {error}") from error
 
     def densities(self, dense: Mask, layers: Layers, rounds: int) -> list[float]:
         """The density after each pruned round, counted before anything is trained."""
@@ -44,7 +44,7 @@ class Strategy:
         try:
             return rehearse(self.allocation, amounts, dense.survivors(), layers)
         except ValueError as error:
-            raise UserError(f"strategy: {error}") from error
+            raise Infeasible(f"strategy: {error}") from error
 
     def prune(self, weights: dict[str, Tensor], mask: Mask, layers: Layers, number: int) -> Mask:
         """The mask of round ``number``; what is random in it depends on the seed and the round only."""

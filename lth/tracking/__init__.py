@@ -35,6 +35,7 @@ class Tracker:
         folder: Path,
         project: str,
         entity: str | None,
+        group: str | None,
         config: Mapping,
         init_timeout: float,
         finish_timeout: float,
@@ -45,6 +46,7 @@ class Tracker:
         self.folder = Path(folder).resolve()
         self.project = project
         self.entity = entity
+        self.group = group or experiment
         self.config = dict(config)
         self.init_timeout = init_timeout
         self.finish_timeout = finish_timeout
@@ -66,7 +68,7 @@ class Tracker:
             key=key,
             run_id=run_id(self.experiment_id, number),
             name=f"{self.experiment}-round-{number:02d}",
-            group=self.experiment,
+            group=self.group,
             project=self.project,
             entity=self.entity,
             config={**self.config, "round": number, "reused": reused, "inputs": dict(inputs)},
@@ -120,6 +122,7 @@ def open_tracker(
     folder: Path,
     project: str,
     entity: str | None = None,
+    group: str | None = None,
     config: Mapping,
     init_timeout: float = 30,
     finish_timeout: float = 120,
@@ -129,10 +132,11 @@ def open_tracker(
     Args:
         mode: `offline` (recorded on disk, uploaded by `lth.sync`), `online`, or `disabled` (no W&B file at
             all, and the wandb package is not imported).
-        experiment: its name; the runs' group and the start of the artifacts' names.
+        experiment: its name; the start of the artifacts' names.
         experiment_id: tells experiments of the same name apart; stays the same when one is resumed.
         folder: the experiment's own, `outputs/<experiment>`; all W&B files go to `wandb/` in it.
         project, entity: where in W&B; entity None is the user's default.
+        group: the runs' group; None is the experiment's name.
         config: the resolved config, as plain containers.
         init_timeout, finish_timeout: seconds an unwilling server may hold up a round's start and end.
 
@@ -148,6 +152,7 @@ def open_tracker(
         folder=folder,
         project=project,
         entity=entity,
+        group=group,
         config=config,
         init_timeout=init_timeout,
         finish_timeout=finish_timeout,
