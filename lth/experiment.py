@@ -75,28 +75,21 @@ class Lottery:
     init: Path
 
     def round(self, number: int, mask: Mask) -> StoredRound:
-        """Play a round inside its W&B run; a round found in the store replays its history there instead."""
+        """Play a round inside its W&B run; one that is found in the store tells its history there."""
         init = self.init.parent.name
         inputs = self.setting.key_inputs(init, mask)
-        key = round_key(inputs)
-        stored = self.store.find(key)
-        reused = stored is not None and stored.metrics["trained_by"] != self.folder.id
         self.display.begin(number, mask.density)
-        with self.tracker.round(number, inputs={"key": key, **inputs}, reused=reused) as wandb_run:
-            if stored is None:
-                stored = play(
-                    self.setting,
-                    self.store,
-                    number,
-                    init,
-                    mask,
-                    trained_by=self.folder.id,
-                    listeners=[wandb_run.log],
-                    display=[self.display],
-                )
-            else:
-                for row in stored.history():
-                    wandb_run.log(row)
+        with self.tracker.round(number, inputs={"key": round_key(inputs), **inputs}) as wandb_run:
+            stored = play(
+                self.setting,
+                self.store,
+                number,
+                init,
+                mask,
+                trained_by=self.folder.id,
+                listeners=[wandb_run.log],
+                display=[self.display],
+            )
             wandb_run.finish(
                 stored.metrics,
                 init=self.init,

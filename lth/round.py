@@ -35,19 +35,22 @@ def play(
 ) -> StoredRound:
     """The round of this ticket: from the store, or else rewound, trained, scored and stored.
 
+    Of several processes that need the same round at once one trains it and the others wait; if it dies, one of
+    them goes on from its last checkpoint.
+
     Args:
         init: digest of ``setting.init``.
         trained_by: id of the experiment that asks, to tell later what was reused.
-        listeners: hear every row of the training's history as it is made.
+        listeners: hear every row of the training's history as it is made, or as it was once made.
         display: Lightning callbacks that show progress.
     """
     inputs = setting.key_inputs(init, mask)
     key = round_key(inputs)
     if found := store.find(key):
-        return found
+        return retold(found, listeners)
     with store.lock(key):
         if found := store.find(key):  # trained by another process while this one waited
-            return found
+            return retold(found, listeners)
         recogniser = setting.recogniser(rewind(setting.init, mask))
         history = fit(setting, recogniser, mask, store.partial(key), listeners, display)
         trained = history.elapsed
@@ -69,6 +72,14 @@ def play(
         with store.adding(key) as folder:
             write_round(folder, mask, weights, metrics, hypotheses, history.rows)
     return store.find(key)
+
+
+def retold(found: StoredRound, listeners: Sequence[Listener]) -> StoredRound:
+    """A round that was found, its history told to the listeners."""
+    for row in found.history():
+        for listener in listeners:
+            listener(row)
+    return found
 
 
 def fit(

@@ -22,6 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import IO
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -132,17 +133,26 @@ class Store:
         return folder / "init.safetensors"
 
     @contextlib.contextmanager
-    def lock(self, key: str) -> Iterator[None]:
-        """Held by whoever trains the round; the system releases it when that process dies, however it dies."""
+    def lock(self, key: str, *, wait: bool = True) -> Iterator[bool]:
+        """Held by whoever trains the round; the system releases it when that process dies, however it dies.
+
+        Yields whether it is held: always, unless it is not worth the ``wait``.
+        """
         path = self.root / "locks" / key
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                log.warning("another process is training round %s; waiting for it", key[:8])
-                fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+        while True:
+            with path.open("w") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    if not wait:
+                        yield False
+                        return
+                    log.warning("another process is training round %s; waiting for it", key[:8])
+                    fcntl.flock(file, fcntl.LOCK_EX)
+                if _is(path, file):
+                    yield True
+                    return
 
     def _sound(self, folder: Path) -> bool:
         if not folder.is_dir():
@@ -172,3 +182,11 @@ class Store:
             sync(folder.parent)
         finally:
             shutil.rmtree(new, ignore_errors=True)
+
+
+def _is(path: Path, file: IO) -> bool:
+    """Whether the open file is still what lies at ``path``: housekeeping removes locks that nobody holds."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False

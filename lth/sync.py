@@ -1,8 +1,8 @@
 """Upload experiments to W&B: `python -m lth.sync [EXPERIMENT ...]`.
 
 Rounds go up one by one in their order, with their artifacts, lineage and aliases; what the server has already
-is left as it is, so it can be interrupted and repeated at will. Two at once take turns. It says "done" of an experiment only after
-reading back from the server every run, every artifact's digest and every use of an artifact.
+is left as it is, so it can be interrupted and repeated at will; two at once take turns. It says "done" of an
+experiment only after reading back from the server every run, every artifact's digest and every use of one.
 """
 
 import argparse

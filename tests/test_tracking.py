@@ -143,7 +143,7 @@ def test_a_killed_round_is_replayed_and_a_finished_one_left_alone(wandb_client, 
     assert len(run_folders(tmp_path, 1)) == 1
 
     tracker = opened(tmp_path, "offline")
-    play(tracker, tmp_path, 0, reused=True)
+    play(tracker, tmp_path, 0)
     play(tracker, tmp_path, 1, first=5, history=[row(step) for step in range(5)])
     assert run_folders(tmp_path, 0) == [finished]
     (resumed,) = run_folders(tmp_path, 1)

@@ -50,15 +50,14 @@ class Tracker:
         self.finish_timeout = finish_timeout
         self.guard = Guard(experiment)
 
-    def round(self, number: int, *, inputs: Mapping, history: Iterable[Mapping] = (), reused: bool = False) -> RoundRun:
+    def round(self, number: int, *, inputs: Mapping, history: Iterable[Mapping] = ()) -> RoundRun:
         """The W&B run of round `number`; a context manager.
 
         Args:
             number: 0 for the dense round.
             inputs: what the round was made from; goes into the run's config. `inputs["key"]`, the round's key
                 in the store, tells a finished run of this round from one of another experiment's past.
-            history: rows logged before (of a resumed or reused round); they are replayed.
-            reused: the round was found in the store rather than trained.
+            history: rows logged before (of a resumed round); they are replayed.
         """
         key = str(inputs.get("key", ""))
         record = RoundRecord(
@@ -69,7 +68,7 @@ class Tracker:
             group=self.experiment,
             project=self.project,
             entity=self.entity,
-            config={**self.config, "round": number, "reused": reused, "inputs": dict(inputs)},
+            config={**self.config, "round": number, "inputs": dict(inputs)},
             uses=self.inputs_of(number),
         )
         nothing_to_do = self.mode == "disabled" or self.has_run(record)

@@ -84,8 +84,10 @@ class RoundRun:
             return
         tracker, record = self.tracker, self.record
         record.summary = summary(metrics)
+        record.config["reused"] = metrics.get("trained_by", tracker.experiment_id) != tracker.experiment_id
         record.last_step = max((row["step"] for row in self.rows), default=0)
         artifacts = tracker.guard(lambda: self.write_record(metrics, init, mask, weights), remedy=RECORD_AGAIN)
+        self.try_to(lambda: self.run.config.update({"reused": record.config["reused"]}, allow_val_change=True))
         self.try_to(lambda: log_summary(self.run, record))
         self.try_to(lambda: self.log_artifacts(artifacts), None if tracker.mode == "offline" else tracker.init_timeout)
         self.end()
