@@ -32,6 +32,7 @@ def play(
     trained_by: str,
     listeners: Sequence[Listener] = (),
     display: Sequence = (),
+    weights: bool = False,
 ) -> StoredRound:
     """The round of this ticket: from the store, or else rewound, trained, scored and stored.
 
@@ -43,20 +44,21 @@ def play(
         trained_by: id of the experiment that asks, to tell later what was reused.
         listeners: hear every row of the training's history as it is made, or as it was once made.
         display: Lightning callbacks that show progress.
+        weights: they are needed; a round that came back from W&B without them is trained again.
     """
     inputs = setting.key_inputs(init, mask)
     key = round_key(inputs)
-    if found := store.find(key):
+    if found := store.find(key, weights=weights):
         return retold(found, listeners)
     with store.lock(key):
-        if found := store.find(key):  # trained by another process while this one waited
+        if found := store.find(key, weights=weights):  # trained by another process while this one waited
             return retold(found, listeners)
         recogniser = setting.recogniser(rewind(setting.init, mask))
         history = fit(setting, recogniser, mask, store.partial(key), listeners, display)
         trained = history.elapsed
         started = time.perf_counter()
         hypotheses = evaluate(setting, recogniser)
-        weights = {name: t.detach().cpu().contiguous() for name, t in recogniser.model.state_dict().items()}
+        trained_weights = {name: t.detach().cpu().contiguous() for name, t in recogniser.model.state_dict().items()}
         metrics = {
             "key": key,
             "round": number,
@@ -70,7 +72,7 @@ def play(
             "inputs": inputs,
         }
         with store.adding(key) as folder:
-            write_round(folder, mask, weights, metrics, hypotheses, history.rows)
+            write_round(folder, mask, trained_weights, metrics, hypotheses, history.rows)
     return store.find(key)
 
 

@@ -6,6 +6,7 @@ by a resumed experiment, not by the next experiment, not by another trial of a s
 ::
 
     store/rounds/<key>/   mask.lth weights.safetensors metrics.json hypotheses.jsonl history.jsonl SHA256SUMS
+    store/records/<key>/  the same without the weights: a round that came back from W&B
     store/inits/<digest>/ init.safetensors SHA256SUMS
     store/partial/<key>/  the checkpoint of a round in training
     store/locks/          one lock a key, held while a round is trained
@@ -90,6 +91,10 @@ class StoredRound:
     def mask(self) -> Mask:
         return load_mask(self.path / "mask.lth")[0]
 
+    @property
+    def has_weights(self) -> bool:
+        return (self.path / "weights.safetensors").is_file()
+
     def weights(self) -> dict[str, Tensor]:
         return load_file(self.path / "weights.safetensors")
 
@@ -106,10 +111,18 @@ class Store:
     def __init__(self, root: Path):
         self.root = Path(root)
 
-    def find(self, key: str) -> StoredRound | None:
-        """The round with this key, its files checked; a damaged one is set aside, named, and counts as absent."""
-        folder = self.root / "rounds" / key
-        return StoredRound(folder) if self._sound(folder) else None
+    def find(self, key: str, *, weights: bool = False) -> StoredRound | None:
+        """The round with this key, its files checked; a damaged one is set aside, named, and counts as absent.
+
+        Without ``weights``, the record of a round will do that came back from W&B without them.
+        """
+        for kind in ("rounds",) if weights else ("rounds", "records"):
+            folder = self.root / kind / key
+            if self._sound(folder):
+                with contextlib.suppress(OSError):  # when it was last of use, for housekeeping
+                    os.utime(folder)
+                return StoredRound(folder)
+        return None
 
     def partial(self, key: str) -> Path:
         """Where a round in training keeps its checkpoint."""
@@ -118,11 +131,15 @@ class Store:
         return folder
 
     @contextlib.contextmanager
-    def adding(self, key: str) -> Iterator[Path]:
-        """An empty folder to fill; leaving the block seals it and makes it the round ``key`` in one step."""
-        with self._adding(self.root / "rounds" / key) as folder:
+    def adding(self, key: str, *, weights: bool = True) -> Iterator[Path]:
+        """An empty folder to fill; leaving the block seals it and makes it the round ``key`` in one step.
+
+        Without ``weights`` it becomes only the record of that round.
+        """
+        with self._adding(self.root / ("rounds" if weights else "records") / key) as folder:
             yield folder
-        shutil.rmtree(self.root / "partial" / key, ignore_errors=True)
+        if weights:
+            shutil.rmtree(self.root / "partial" / key, ignore_errors=True)
 
     def put_init(self, tensors: Mapping[str, Tensor]) -> Path:
         """Store an init under its digest, once; returns the path of its safetensors file."""

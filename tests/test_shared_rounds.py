@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import signal
 import subprocess
 import time
@@ -83,7 +82,7 @@ def test_the_other_waits_and_has_the_round_too(cache, tmp_path):
     reused = [counts(outputs / name) for name in ("first", "second")]
     assert [a + b for a, b in zip(*reused, strict=True)] == [1, 1]  # each round was trained by one of them
     assert (reused[0][0], reused[1][0]) == (False, True)
-    assert len(os.listdir(outputs / "store/rounds")) == 2
+    assert len(list((outputs / "store/rounds").iterdir())) == 2
     assert result(outputs / "first") == result(outputs / "second")
 
     (record,) = outputs.glob("second/wandb/records/*-round-00")  # W&B hears the whole round, though it was not trained
