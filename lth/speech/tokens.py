@@ -8,10 +8,10 @@ from torch import Tensor
 
 
 class CharacterTokens:
-    """A closed list of characters; token ``i + 1`` is ``symbols[i]``."""
+    """A closed list of characters, each once; token ``i + 1`` is ``symbols[i]``."""
 
     def __init__(self, symbols: Iterable[str]):
-        self.symbols = tuple(symbols)
+        self.symbols = tuple(dict.fromkeys(symbols))
         self._index = {symbol: n + 1 for n, symbol in enumerate(self.symbols)}
 
     @classmethod
