@@ -58,7 +58,7 @@ def play(
         trained = history.elapsed
         started = time.perf_counter()
         hypotheses = evaluate(setting, recogniser)
-        trained_weights = {name: t.detach().cpu().contiguous() for name, t in recogniser.model.state_dict().items()}
+        state = {name: t.detach().cpu().contiguous() for name, t in recogniser.model.state_dict().items()}
         metrics = {
             "key": key,
             "round": number,
@@ -72,7 +72,7 @@ def play(
             "inputs": inputs,
         }
         with store.adding(key) as folder:
-            write_round(folder, mask, trained_weights, metrics, hypotheses, history.rows)
+            write_round(folder, mask, state, metrics, hypotheses, history.rows)
     return store.find(key)
 
 

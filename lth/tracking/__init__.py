@@ -11,8 +11,9 @@ time, and `python -m lth.sync` uploads later what is missing.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from lth.errors import UserError
 from lth.tracking.client import keep_files_in, logged_in
@@ -38,6 +39,8 @@ class Tracker:
         config: Mapping,
         init_timeout: float,
         finish_timeout: float,
+        about: Mapping,
+        uses: Sequence[str],
     ) -> None:
         self.mode = mode
         self.experiment = experiment
@@ -48,6 +51,8 @@ class Tracker:
         self.config = dict(config)
         self.init_timeout = init_timeout
         self.finish_timeout = finish_timeout
+        self.about = dict(about)
+        self.uses = list(uses)
         self.guard = Guard(experiment)
 
     def round(self, number: int, *, inputs: Mapping, history: Iterable[Mapping] = ()) -> RoundRun:
@@ -75,9 +80,9 @@ class Tracker:
         return RoundRun(None if nothing_to_do else self, record, history)
 
     def inputs_of(self, number: int) -> list[str]:
-        """A round is made from the init, which round 0 logs, and from the mask before it."""
+        """A round is made from the init, which round 0 logs, and from the mask before it; round 0 of a ticket."""
         if number == 0:
-            return []
+            return self.uses
         init, mask = self.artifact_name("init"), self.artifact_name("mask")
         return [f"{init}:{run_id(self.experiment_id, 0)}", f"{mask}:{run_id(self.experiment_id, number - 1)}"]
 
@@ -122,6 +127,8 @@ def open_tracker(
     config: Mapping,
     init_timeout: float = 30,
     finish_timeout: float = 120,
+    about: Mapping = MappingProxyType({}),
+    uses: Sequence[str] = (),
 ) -> Tracker:
     """The tracker of an experiment.
 
@@ -134,6 +141,8 @@ def open_tracker(
         project, entity: where in W&B; entity None is the user's default.
         config: the resolved config, as plain containers.
         init_timeout, finish_timeout: seconds an unwilling server may hold up a round's start and end.
+        about: what another machine needs to resume the experiment; lies in every `round` artifact.
+        uses: the artifacts that round 0 was made from, as "entity/project/name:version".
 
     Raises:
         UserError: unknown mode, or `online` without a login.
@@ -150,6 +159,8 @@ def open_tracker(
         config=config,
         init_timeout=init_timeout,
         finish_timeout=finish_timeout,
+        about=about,
+        uses=uses,
     )
     if mode != "disabled":
         keep_files_in(tracker.folder)
