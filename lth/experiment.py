@@ -62,6 +62,7 @@ def run(config: DictConfig, console: Console, on_round: Callable[[list[Row]], No
             past.restore(store, folder, track=config.tracking.mode != "disabled")
         rounds = max(rounds, folder.rounds_listed() - 1)
         folder.begin(config, init, rounds)
+        store.register(folder.id, folder.path)
         console.print(opening(setting, folder, mask, plan), highlight=False, soft_wrap=True)
         tracker = tracker_of(config, folder, inputs, begin.uses)
         lottery = Lottery(setting, store, folder, tracker, Display(console, rounds), init)
@@ -159,6 +160,7 @@ def tracker_of(config: DictConfig, folder: ExperimentFolder, inputs: dict, uses:
             "config": OmegaConf.to_container(config, resolve=False),
         },
         uses=uses,
+        cache_gb=tracking.cache_gb,
     )
 
 

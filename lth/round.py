@@ -54,7 +54,7 @@ def play(
         if found := store.find(key, weights=weights):  # trained by another process while this one waited
             return retold(found, listeners)
         recogniser = setting.recogniser(rewind(setting.init, mask))
-        history = fit(setting, recogniser, mask, store.partial(key), listeners, display)
+        history = fit(setting, recogniser, mask, store.partial(key, trained_by), listeners, display)
         trained = history.elapsed
         started = time.perf_counter()
         hypotheses = evaluate(setting, recogniser)

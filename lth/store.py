@@ -10,6 +10,9 @@ by a resumed experiment, not by the next experiment, not by another trial of a s
     store/inits/<digest>/ init.safetensors SHA256SUMS
     store/partial/<key>/  the checkpoint of a round in training
     store/locks/          one lock a key, held while a round is trained
+    store/experiments/    where the folders of the experiments are that use this store
+
+``python -m lth.store list | verify | prune`` keeps house.
 """
 
 import contextlib
@@ -19,19 +22,20 @@ import json
 import logging
 import os
 import shutil
+import socket
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO
-
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from typing import IO, TYPE_CHECKING
 
 from lth.errors import UserError
-from lth.files import damaged, sync, write_sums
-from lth.maskfile import load_mask
-from lth.tickets.mask import Mask
+from lth.files import damaged, sync, write_sums, write_text
+
+if TYPE_CHECKING:  # torch takes seconds to import, and housekeeping does without
+    from torch import Tensor
+
+    from lth.tickets.mask import Mask
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +56,7 @@ def round_key(inputs: Mapping) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
 
-def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+def tensors_digest(tensors: "Mapping[str, Tensor]") -> str:
     """SHA-256 over names, types, shapes and values."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
@@ -88,14 +92,18 @@ class StoredRound:
     def metrics(self) -> dict:
         return json.loads((self.path / "metrics.json").read_text(encoding="utf-8"))
 
-    def mask(self) -> Mask:
+    def mask(self) -> "Mask":
+        from lth.maskfile import load_mask
+
         return load_mask(self.path / "mask.lth")[0]
 
     @property
     def has_weights(self) -> bool:
         return (self.path / "weights.safetensors").is_file()
 
-    def weights(self) -> dict[str, Tensor]:
+    def weights(self) -> "dict[str, Tensor]":
+        from safetensors.torch import load_file
+
         return load_file(self.path / "weights.safetensors")
 
     def hypotheses(self) -> list[dict]:
@@ -124,11 +132,17 @@ class Store:
                 return StoredRound(folder)
         return None
 
-    def partial(self, key: str) -> Path:
-        """Where a round in training keeps its checkpoint."""
+    def partial(self, key: str, owner: str) -> Path:
+        """Where a round in training keeps its checkpoint; ``owner`` is the experiment that trains it."""
         folder = self.root / "partial" / key
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "owner").write_text(owner)
         return folder
+
+    def register(self, id: str, folder: Path) -> None:
+        """Note that an experiment uses this store, wherever its folder lies; housekeeping spares what it needs."""
+        user = {"folder": str(folder.resolve()), "host": socket.gethostname()}
+        write_text(self.root / "experiments" / f"{id}.json", json.dumps(user))
 
     @contextlib.contextmanager
     def adding(self, key: str, *, weights: bool = True) -> Iterator[Path]:
@@ -141,8 +155,10 @@ class Store:
         if weights:
             shutil.rmtree(self.root / "partial" / key, ignore_errors=True)
 
-    def put_init(self, tensors: Mapping[str, Tensor]) -> Path:
+    def put_init(self, tensors: "Mapping[str, Tensor]") -> Path:
         """Store an init under its digest, once; returns the path of its safetensors file."""
+        from safetensors.torch import save_file
+
         folder = self.root / "inits" / tensors_digest(tensors)
         if not self._sound(folder):
             with self._adding(folder) as new:
@@ -207,3 +223,9 @@ def _is(path: Path, file: IO) -> bool:
         return os.path.samestat(path.stat(), os.fstat(file.fileno()))
     except FileNotFoundError:
         return False
+
+
+if __name__ == "__main__":
+    from lth.store_cli import main
+
+    raise SystemExit(main())

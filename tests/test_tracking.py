@@ -167,6 +167,18 @@ def test_two_experiments_of_one_name_keep_their_records(wandb_client, tmp_path):
     assert names == [run_id(one, number) for one in (ID, "id 2") for number in range(ROUNDS)]
 
 
+def test_the_clients_cache_is_bounded_when_the_experiment_ends(wandb_client, tmp_path):
+    tracker = opened(tmp_path, "offline", cache_gb=25e-9)
+    cache = tmp_path / "demo/wandb/cache/artifacts/obj"
+    cache.mkdir(parents=True)
+    for number in range(4):  # ten bytes each, the first the oldest
+        (cache / str(number)).write_bytes(b"x" * 10)
+        os.utime(cache / str(number), (1e9 + number,) * 2)
+    play(tracker, tmp_path, 0)
+    tracker.close()
+    assert sorted(path.name for path in cache.iterdir()) == ["2", "3"]
+
+
 def test_guard_returns_warns_once_and_never_raises(caplog):
     guard = Guard("demo")
     assert guard(lambda: 3) == 3

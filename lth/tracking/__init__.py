@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from lth.errors import UserError
-from lth.tracking.client import keep_files_in, logged_in
+from lth.tracking.client import keep_files_in, logged_in, trim_cache
 from lth.tracking.guard import Guard
 from lth.tracking.record import RoundRecord, experiment_hash, latest, load_record, load_records, run_id, save_winners
 from lth.tracking.rounds import RoundRun
@@ -41,6 +41,7 @@ class Tracker:
         finish_timeout: float,
         about: Mapping,
         uses: Sequence[str],
+        cache_gb: float,
     ) -> None:
         self.mode = mode
         self.experiment = experiment
@@ -53,6 +54,7 @@ class Tracker:
         self.finish_timeout = finish_timeout
         self.about = dict(about)
         self.uses = list(uses)
+        self.cache_gb = cache_gb
         self.guard = Guard(experiment)
 
     def round(self, number: int, *, inputs: Mapping, history: Iterable[Mapping] = ()) -> RoundRun:
@@ -95,13 +97,14 @@ class Tracker:
         return earlier is not None and earlier.key == record.key
 
     def close(self, *, extreme: int | None = None, best: int | None = None) -> None:
-        """Give two masks the aliases `extreme` and `best`; online, check that W&B has everything."""
+        """Give two masks the aliases `extreme` and `best`; online, check that W&B has everything; trim the cache."""
         if self.mode == "disabled":
             return
         winners = {name: n for name, n in {"extreme": extreme, "best": best}.items() if n is not None}
         self.guard(lambda: save_winners(self.folder, experiment_hash(self.experiment_id), winners))
         if self.mode == "online" and not self.guard.broken:
             self.guard(self.check, self.finish_timeout)
+        self.guard(lambda: trim_cache(self.folder, self.cache_gb))
 
     def check(self) -> None:
         """Name the winners, and read back that all of the experiment is on the server."""
@@ -129,6 +132,7 @@ def open_tracker(
     finish_timeout: float = 120,
     about: Mapping = MappingProxyType({}),
     uses: Sequence[str] = (),
+    cache_gb: float = 5,
 ) -> Tracker:
     """The tracker of an experiment.
 
@@ -143,6 +147,7 @@ def open_tracker(
         init_timeout, finish_timeout: seconds an unwilling server may hold up a round's start and end.
         about: what another machine needs to resume the experiment; lies in every `round` artifact.
         uses: the artifacts that round 0 was made from, as "entity/project/name:version".
+        cache_gb: what of the client's cache `close` leaves, in gigabytes.
 
     Raises:
         UserError: unknown mode, or `online` without a login.
@@ -161,6 +166,7 @@ def open_tracker(
         finish_timeout=finish_timeout,
         about=about,
         uses=uses,
+        cache_gb=cache_gb,
     )
     if mode != "disabled":
         keep_files_in(tracker.folder)
