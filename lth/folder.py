@@ -65,12 +65,12 @@ class ExperimentFolder:
         self._save()
 
     def add(self, number: int, stored: StoredRound) -> None:
-        """List a finished round: its link, its row, the report."""
+        """List a finished round: its link, its row, and the report if the round took long enough to be worth it."""
         self.rounds[number] = stored
         known = self.state["keys"][number : number + 1] == [stored.key]
         self.link(number, stored)
         write_csv(self.path / "rounds.csv", self.rows())
-        if not known:
+        if not known and stored.metrics["trained_by"] == self.id:
             write_report(self.path)
 
     def link(self, number: int, stored: StoredRound) -> None:

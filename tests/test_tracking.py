@@ -171,9 +171,9 @@ def test_the_clients_cache_is_bounded_when_the_experiment_ends(wandb_client, tmp
     tracker = opened(tmp_path, "offline", cache_gb=25e-9)
     cache = tmp_path / "demo/wandb/cache/artifacts/obj"
     cache.mkdir(parents=True)
-    for number in range(4):  # ten bytes each, the first the oldest
+    for number in range(4):  # ten bytes each, the first the oldest, all newer than what the client writes
         (cache / str(number)).write_bytes(b"x" * 10)
-        os.utime(cache / str(number), (1e9 + number,) * 2)
+        os.utime(cache / str(number), (time.time() + 1000 + number,) * 2)
     play(tracker, tmp_path, 0)
     tracker.close()
     assert sorted(path.name for path in cache.iterdir()) == ["2", "3"]
