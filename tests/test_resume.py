@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 import lth.recorded
+import lth.sync
 from lth.errors import UserError
 from lth.experiment import run
 from lth.maskfile import load_mask
@@ -101,6 +102,20 @@ def test_with_weights_a_round_comes_back_whole_and_nothing_is_trained_twice(wand
         with pytest.raises(UserError, match=complaint):
             lottery(f"resume={WHERE}/demo", outputs=tmp_path / "other", cache=cache)
         assert not list((tmp_path / "other").glob("store/r*/*"))
+
+
+def test_an_offline_experiment_is_there_once_it_is_uploaded(wandb_server, cache, tmp_path, monkeypatch):
+    there, here = tmp_path / "there", tmp_path / "here"
+    lottery("rounds=1", "tracking=offline", outputs=there, cache=cache)
+    assert not lth.sync.sync(there / "demo")
+    monkeypatch.setattr(lth.recorded, "said", lambda: [("corpus.cache", str(cache))])
+    printed = lottery(f"resume={WHERE}/demo", "tracking=offline", outputs=here, cache=cache)
+    assert "epoch" not in printed.partition("results in")[2]
+    assert rows(here / "demo") == rows(there / "demo")
+    assert not list((here / "demo/wandb").glob("offline-run-*"))  # W&B has these runs: nothing to upload twice
+    uploads = wandb_server.state.operations["CreateArtifact"]
+    assert not lth.sync.sync(here / "demo")
+    assert wandb_server.state.operations["CreateArtifact"] == uploads
 
 
 def test_an_experiment_that_is_not_there_is_named(wandb_server, cache, tmp_path):
