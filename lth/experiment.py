@@ -5,23 +5,30 @@ Iterative magnitude pruning as in Frankle & Carbin (2019), on speech recognisers
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
+from torch import Tensor
 
 from lth.analysis.rounds import Row, summary_table, winning
 from lth.display import Display
 from lth.folder import ExperimentFolder, claim
+from lth.resume import resume, same_weights
 from lth.round import play
 from lth.schema import check
 from lth.setting import Setting, count, prepare
+from lth.start import start
 from lth.store import Store, StoredRound, round_key
 from lth.strategy import Strategy
 from lth.tickets.mask import Mask
 from lth.tracking import Tracker, open_tracker
+from lth.tracking.remember import ROUND_FILES
+
+log = logging.getLogger(__name__)
 
 
 def run(config: DictConfig, console: Console, on_round: Callable[[list[Row]], None] | None = None) -> list[Row]:
@@ -33,23 +40,37 @@ def run(config: DictConfig, console: Console, on_round: Callable[[list[Row]], No
     Raises:
         UserError: bad input, in one sentence; finished rounds are kept.
     """
+    past = None
+    if config.resume is not None:
+        past = resume(config)
+        config = past.config
     check(config)
     strategy = Strategy.of(config)
-    rounds = strategy.rounds(config.rounds, config.target)
-    setting = prepare(config)
+    begin = past.start if past else start(config)
+    rounds = strategy.rounds(config.rounds, config.target, begin.density)
+    setting, mask = begin.prepare(prepare(config))
     layers = list(setting.layers.values())
-    plan = strategy.densities(setting.dense(), layers, rounds)
+    plan = strategy.densities(mask, layers, rounds)
     store = Store(Path(config.store))
     init = store.put_init(setting.init)
-    with claim(Path(config.outputs), config.name, identity(setting, init), console) as folder:
+    inputs = setting.key_inputs(init.parent.name, mask)
+    own = identity(setting, inputs)
+    if past:
+        past.check(own, inputs)
+    with claim(Path(config.outputs), config.name, own, console, past and past.id) as folder:
+        if past:
+            past.restore(store, folder, track=config.tracking.mode != "disabled")
         rounds = max(rounds, folder.rounds_listed() - 1)
         folder.begin(config, init, rounds)
-        console.print(opening(setting, folder, plan), highlight=False, soft_wrap=True)
-        lottery = Lottery(setting, store, folder, tracker_of(config, folder), Display(console, rounds), init)
-        mask, trained = setting.dense(), None
+        store.register(folder.id, folder.path)
+        console.print(opening(setting, folder, mask, plan), highlight=False, soft_wrap=True)
+        tracker = tracker_of(config, folder, inputs, begin.uses)
+        lottery = Lottery(setting, store, folder, tracker, Display(console, rounds), init)
+        trained = None
         for number in range(rounds + 1):
             if trained is not None:
-                mask = strategy.prune(trained.weights(), mask, layers, number)
+                known = folder.mask(number)
+                mask = known or strategy.prune(lottery.weights(number - 1, mask, trained), mask, layers, number)
             trained = lottery.round(number, mask)
             folder.add(number, trained)
             if on_round is not None:
@@ -75,40 +96,52 @@ class Lottery:
     init: Path
 
     def round(self, number: int, mask: Mask) -> StoredRound:
-        """Play a round inside its W&B run; a round found in the store replays its history there instead."""
-        init = self.init.parent.name
-        inputs = self.setting.key_inputs(init, mask)
-        key = round_key(inputs)
-        stored = self.store.find(key)
-        reused = stored is not None and stored.metrics["trained_by"] != self.folder.id
+        """Play a round inside its W&B run; one that is found in the store tells its history there."""
+        inputs = self.setting.key_inputs(self.init.parent.name, mask)
         self.display.begin(number, mask.density)
-        with self.tracker.round(number, inputs={"key": key, **inputs}, reused=reused) as wandb_run:
-            if stored is None:
-                stored = play(
-                    self.setting,
-                    self.store,
-                    number,
-                    init,
-                    mask,
-                    trained_by=self.folder.id,
-                    listeners=[wandb_run.log],
-                    display=[self.display],
-                )
-            else:
-                for row in stored.history():
-                    wandb_run.log(row)
+        with self.tracker.round(number, inputs={"key": round_key(inputs), **inputs}) as wandb_run:
+            stored = self.play(number, mask, listeners=[wandb_run.log])
             wandb_run.finish(
                 stored.metrics,
                 init=self.init,
                 mask=stored.path / "mask.lth",
                 weights=stored.path / "weights.safetensors" if self.setting.config.tracking.log_weights else None,
+                files=[stored.path / name for name in ROUND_FILES],
             )
         self.display.end(stored.metrics, reused=stored.metrics["trained_by"] != self.folder.id)
         return stored
 
+    def weights(self, number: int, mask: Mask, stored: StoredRound) -> dict[str, Tensor]:
+        """A round's trained weights; one that came back from W&B without them is trained once more."""
+        if stored.has_weights:
+            return stored.weights()
+        self.display.begin(number, mask.density)
+        again = self.play(number, mask, weights=True)
+        if not same_weights(stored, again):
+            log.warning(
+                "round %d, trained again on this machine, has other weights than W&B remembers (dev WER %.2f%%, there "
+                "%.2f%%); the rounds after it go on from these",
+                number,
+                100 * again.metrics["dev_wer"],
+                100 * stored.metrics["dev_wer"],
+            )
+        self.folder.add(number, again)
+        return again.weights()
 
-def tracker_of(config: DictConfig, folder: ExperimentFolder) -> Tracker:
-    """The tracker that ``tracking`` asks for, writing into the experiment's own folder."""
+    def play(self, number: int, mask: Mask, **options) -> StoredRound:
+        """The round from the store, or trained."""
+        init = self.init.parent.name
+        who = {"trained_by": self.folder.id, "display": [self.display]}
+        return play(self.setting, self.store, number, init, mask, **who, **options)
+
+
+def tracker_of(config: DictConfig, folder: ExperimentFolder, inputs: dict, uses: Sequence[str] = ()) -> Tracker:
+    """The tracker that ``tracking`` asks for, writing into the experiment's own folder.
+
+    Args:
+        inputs: of round 0's key; they go with every round, for whoever resumes the experiment elsewhere.
+        uses: the W&B artifacts that round 0 was made from, if it is somebody's ticket.
+    """
     tracking = config.tracking
     return open_tracker(
         tracking.mode,
@@ -121,22 +154,31 @@ def tracker_of(config: DictConfig, folder: ExperimentFolder) -> Tracker:
         config=OmegaConf.to_container(config, resolve=True),
         init_timeout=tracking.init_timeout,
         finish_timeout=tracking.finish_timeout,
+        about={
+            "id": folder.id,
+            "identity": folder.identity,
+            "inputs": inputs,
+            "config": OmegaConf.to_container(config, resolve=False),
+        },
+        uses=uses,
+        cache_gb=tracking.cache_gb,
     )
 
 
-def identity(setting: Setting, init: Path) -> str:
-    """What makes an experiment this one: its dense round and its strategy, however many rounds are asked for."""
-    dense = round_key(setting.key_inputs(init.parent.name, setting.dense()))
+def identity(setting: Setting, inputs: dict) -> str:
+    """What makes an experiment this one: its round 0 and its strategy, however many rounds are asked for."""
     strategy = OmegaConf.to_container(setting.config.strategy, resolve=True)
-    return hashlib.sha256(json.dumps([dense, strategy], sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([round_key(inputs), strategy], sort_keys=True).encode()).hexdigest()[:16]
 
 
-def opening(setting: Setting, folder: ExperimentFolder, plan: Sequence[float]) -> str:
-    """What is about to happen: data, model, and where the schedule will end."""
-    corpus, prunable = setting.corpus, setting.dense().total
+def opening(setting: Setting, folder: ExperimentFolder, first: Mask, plan: Sequence[float]) -> str:
+    """What is about to happen: data, model, where the schedule starts if not dense, and where it will end."""
+    corpus, prunable = setting.corpus, first.total
     counts = ", ".join(f"{count(cuts)} {name}" for name, cuts in corpus.splits().items())
     dropped = "".join(f"; dropped {len(ids)} ({reason})" for reason, ids in corpus.dropped.items())
     ends = f"{len(plan)} pruned rounds end at {plan[-1]:.2%} of them" if plan else "no pruned rounds"
+    if first.density < 1:
+        ends = f"a ticket of {first.density:.2%} of them; {ends}"
     return (
         f"[bold]{folder.name}[/bold]: {corpus.name}, {counts} utterances{dropped}\n"
         f"model: {setting.parameters:,} parameters, {prunable:,} of them prunable; {ends}\n"

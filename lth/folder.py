@@ -18,7 +18,9 @@ from lth.analysis.report import write_report
 from lth.analysis.rounds import Row, write_csv
 from lth.errors import UserError
 from lth.files import write_text
+from lth.maskfile import load_mask
 from lth.store import StoredRound
+from lth.tickets.mask import Mask
 
 #: Folders under outputs/ that are not experiments.
 RESERVED = ("store", "corpora", "multirun")
@@ -27,9 +29,11 @@ RESERVED = ("store", "corpora", "multirun")
 class ExperimentFolder:
     """``outputs/<name>``; its ``experiment.json`` names the experiment and lists its finished rounds' keys."""
 
-    def __init__(self, path: Path, identity: str):
+    def __init__(self, path: Path, identity: str, id: str | None = None):
         self.path = path
         self.state = _read(path) or {"identity": identity, "name": path.name, "keys": [], "finished": False}
+        if id is not None:
+            self.state["id"] = id
         # The id of W&B runs, and of whoever trained a round: the same words elsewhere are another experiment.
         self.state.setdefault("id", f"{identity}-{os.urandom(3).hex()}")
         self.rounds: dict[int, StoredRound] = {}
@@ -41,6 +45,10 @@ class ExperimentFolder:
     @property
     def id(self) -> str:
         return self.state["id"]
+
+    @property
+    def identity(self) -> str:
+        return self.state["identity"]
 
     def rounds_listed(self) -> int:
         """Rounds this experiment has finished before, the dense one included."""
@@ -60,15 +68,29 @@ class ExperimentFolder:
         self._save()
 
     def add(self, number: int, stored: StoredRound) -> None:
-        """List a finished round: its link, its row, the report."""
+        """List a finished round: its link, its row, and the report if the round took long enough to be worth it."""
         self.rounds[number] = stored
         known = self.state["keys"][number : number + 1] == [stored.key]
-        _link(self.path / "rounds" / f"round-{number:02d}", stored.path)
+        self.link(number, stored)
+        write_csv(self.path / "rounds.csv", self.rows())
+        if not known and stored.metrics["trained_by"] == self.id:
+            write_report(self.path)
+
+    def link(self, number: int, stored: StoredRound) -> None:
+        """Link a round and note its key."""
+        _link(self._round(number), stored.path)
         self.state["keys"][number : number + 1] = [stored.key]
         self._save()
-        write_csv(self.path / "rounds.csv", self.rows())
-        if not known:
-            write_report(self.path)
+
+    def mask(self, number: int) -> Mask | None:
+        """The mask of a round that is listed; None where it is not, or its mask is no longer whole."""
+        if number >= len(self.state["keys"]):
+            return None
+        try:
+            mask, about = load_mask(self._round(number) / "mask.lth")
+        except UserError:
+            return None
+        return mask if about.get("key") == self.state["keys"][number] else None
 
     def finish(self) -> None:
         """Mark the experiment as complete."""
@@ -83,13 +105,20 @@ class ExperimentFolder:
             for number, stored in sorted(self.rounds.items())
         ]
 
+    def _round(self, number: int) -> Path:
+        return self.path / "rounds" / f"round-{number:02d}"
+
     def _save(self) -> None:
         write_text(self.path / "experiment.json", json.dumps(self.state, indent=1))
 
 
 @contextlib.contextmanager
-def claim(outputs: Path, name: str, identity: str, console: Console) -> Iterator[ExperimentFolder]:
+def claim(
+    outputs: Path, name: str, identity: str, console: Console, id: str | None = None
+) -> Iterator[ExperimentFolder]:
     """The folder of this experiment, for this process alone.
+
+    With an ``id``, it is that of the experiment resumed, and no other of the same identity will do.
 
     It is the first of ``name``, ``name-2``, ``name-3``, … that is free or already holds this very experiment,
     so that another strategy under the same name never overwrites results.
@@ -113,15 +142,15 @@ def claim(outputs: Path, name: str, identity: str, console: Console) -> Iterator
                         f"{path} is in use by another run.py; wait for it or choose another name="
                     ) from None
                 continue
-            held = (_read(path) or {}).get("identity", identity)
-            if held == identity:
+            held = _read(path) or {}
+            if held.get("identity", identity) == identity and id in (None, held.get("id", id)):
                 if number > 1:
                     console.print(
                         f"{outputs / name} holds another experiment; this one is {path}",
                         highlight=False,
                         soft_wrap=True,
                     )
-                yield ExperimentFolder(path, identity)
+                yield ExperimentFolder(path, identity, id)
                 return
 
 

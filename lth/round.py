@@ -32,28 +32,33 @@ def play(
     trained_by: str,
     listeners: Sequence[Listener] = (),
     display: Sequence = (),
+    weights: bool = False,
 ) -> StoredRound:
     """The round of this ticket: from the store, or else rewound, trained, scored and stored.
+
+    Of several processes that need the same round at once one trains it and the others wait; if it dies, one of
+    them goes on from its last checkpoint.
 
     Args:
         init: digest of ``setting.init``.
         trained_by: id of the experiment that asks, to tell later what was reused.
-        listeners: hear every row of the training's history as it is made.
+        listeners: hear every row of the training's history as it is made, or as it was once made.
         display: Lightning callbacks that show progress.
+        weights: they are needed; a round that came back from W&B without them is trained again.
     """
     inputs = setting.key_inputs(init, mask)
     key = round_key(inputs)
-    if found := store.find(key):
-        return found
+    if found := store.find(key, weights=weights):
+        return retold(found, listeners)
     with store.lock(key):
-        if found := store.find(key):  # trained by another process while this one waited
-            return found
+        if found := store.find(key, weights=weights):  # trained by another process while this one waited
+            return retold(found, listeners)
         recogniser = setting.recogniser(rewind(setting.init, mask))
-        history = fit(setting, recogniser, mask, store.partial(key), listeners, display)
+        history = fit(setting, recogniser, mask, store.partial(key, trained_by), listeners, display)
         trained = history.elapsed
         started = time.perf_counter()
         hypotheses = evaluate(setting, recogniser)
-        weights = {name: t.detach().cpu().contiguous() for name, t in recogniser.model.state_dict().items()}
+        state = {name: t.detach().cpu().contiguous() for name, t in recogniser.model.state_dict().items()}
         metrics = {
             "key": key,
             "round": number,
@@ -67,8 +72,16 @@ def play(
             "inputs": inputs,
         }
         with store.adding(key) as folder:
-            write_round(folder, mask, weights, metrics, hypotheses, history.rows)
+            write_round(folder, mask, state, metrics, hypotheses, history.rows)
     return store.find(key)
+
+
+def retold(found: StoredRound, listeners: Sequence[Listener]) -> StoredRound:
+    """A round that was found, its history told to the listeners."""
+    for row in found.history():
+        for listener in listeners:
+            listener(row)
+    return found
 
 
 def fit(

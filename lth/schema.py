@@ -18,6 +18,8 @@ class Experiment:
     target: float | None
     seed: int
     tokens: str | None
+    ticket: str | None
+    resume: str | None
     outputs: str
     store: str
     memory_hours: float

@@ -6,9 +6,13 @@ by a resumed experiment, not by the next experiment, not by another trial of a s
 ::
 
     store/rounds/<key>/   mask.lth weights.safetensors metrics.json hypotheses.jsonl history.jsonl SHA256SUMS
+    store/records/<key>/  the same without the weights: a round that came back from W&B
     store/inits/<digest>/ init.safetensors SHA256SUMS
     store/partial/<key>/  the checkpoint of a round in training
     store/locks/          one lock a key, held while a round is trained
+    store/experiments/    where the folders of the experiments are that use this store
+
+``python -m lth.store list | verify | prune`` keeps house.
 """
 
 import contextlib
@@ -18,19 +22,20 @@ import json
 import logging
 import os
 import shutil
+import socket
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from typing import IO, TYPE_CHECKING
 
 from lth.errors import UserError
-from lth.files import damaged, sync, write_sums
-from lth.maskfile import load_mask
-from lth.tickets.mask import Mask
+from lth.files import damaged, sync, write_sums, write_text
+
+if TYPE_CHECKING:  # torch takes seconds to import, and housekeeping does without
+    from torch import Tensor
+
+    from lth.tickets.mask import Mask
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +56,7 @@ def round_key(inputs: Mapping) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
 
-def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+def tensors_digest(tensors: "Mapping[str, Tensor]") -> str:
     """SHA-256 over names, types, shapes and values."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
@@ -87,10 +92,19 @@ class StoredRound:
     def metrics(self) -> dict:
         return json.loads((self.path / "metrics.json").read_text(encoding="utf-8"))
 
-    def mask(self) -> Mask:
+    def mask(self) -> "Mask":
+        from lth.maskfile import load_mask
+
         return load_mask(self.path / "mask.lth")[0]
 
-    def weights(self) -> dict[str, Tensor]:
+    @property
+    def has_weights(self) -> bool:
+        return (self.path / "weights.safetensors").is_file()
+
+    def weights(self) -> "dict[str, Tensor]":
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
         file = self.path / "weights.safetensors"
         try:
             return load_file(file)
@@ -112,26 +126,46 @@ class Store:
     def __init__(self, root: Path):
         self.root = Path(root)
 
-    def find(self, key: str) -> StoredRound | None:
-        """The round with this key, its files checked; a damaged one is set aside, named, and counts as absent."""
-        folder = self.root / "rounds" / key
-        return StoredRound(folder) if self._sound(folder) else None
+    def find(self, key: str, *, weights: bool = False) -> StoredRound | None:
+        """The round with this key, its files checked; a damaged one is set aside, named, and counts as absent.
 
-    def partial(self, key: str) -> Path:
-        """Where a round in training keeps its checkpoint."""
+        Without ``weights``, the record of a round will do that came back from W&B without them.
+        """
+        for kind in ("rounds",) if weights else ("rounds", "records"):
+            folder = self.root / kind / key
+            if self._sound(folder):
+                with contextlib.suppress(OSError):  # when it was last of use, for housekeeping
+                    os.utime(folder)
+                return StoredRound(folder)
+        return None
+
+    def partial(self, key: str, owner: str) -> Path:
+        """Where a round in training keeps its checkpoint; ``owner`` is the experiment that trains it."""
         folder = self.root / "partial" / key
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "owner").write_text(owner)
         return folder
 
-    @contextlib.contextmanager
-    def adding(self, key: str) -> Iterator[Path]:
-        """An empty folder to fill; leaving the block seals it and makes it the round ``key`` in one step."""
-        with self._adding(self.root / "rounds" / key) as folder:
-            yield folder
-        shutil.rmtree(self.root / "partial" / key, ignore_errors=True)
+    def register(self, id: str, folder: Path) -> None:
+        """Note that an experiment uses this store, wherever its folder lies; housekeeping spares what it needs."""
+        user = {"folder": str(folder.resolve()), "host": socket.gethostname()}
+        write_text(self.root / "experiments" / f"{id}.json", json.dumps(user))
 
-    def put_init(self, tensors: Mapping[str, Tensor]) -> Path:
+    @contextlib.contextmanager
+    def adding(self, key: str, *, weights: bool = True) -> Iterator[Path]:
+        """An empty folder to fill; leaving the block seals it and makes it the round ``key`` in one step.
+
+        Without ``weights`` it becomes only the record of that round.
+        """
+        with self._adding(self.root / ("rounds" if weights else "records") / key) as folder:
+            yield folder
+        if weights:
+            shutil.rmtree(self.root / "partial" / key, ignore_errors=True)
+
+    def put_init(self, tensors: "Mapping[str, Tensor]") -> Path:
         """Store an init under its digest, once; returns the path of its safetensors file."""
+        from safetensors.torch import save_file
+
         folder = self.root / "inits" / tensors_digest(tensors)
         if not self._sound(folder):
             with self._adding(folder) as new:
@@ -139,17 +173,26 @@ class Store:
         return folder / "init.safetensors"
 
     @contextlib.contextmanager
-    def lock(self, key: str) -> Iterator[None]:
-        """Held by whoever trains the round; the system releases it when that process dies, however it dies."""
+    def lock(self, key: str, *, wait: bool = True) -> Iterator[bool]:
+        """Held by whoever trains the round; the system releases it when that process dies, however it dies.
+
+        Yields whether it is held: always, unless it is not worth the ``wait``.
+        """
         path = self.root / "locks" / key
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                log.warning("another process is training round %s; waiting for it", key[:8])
-                fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+        while True:
+            with path.open("w") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    if not wait:
+                        yield False
+                        return
+                    log.warning("another process is training round %s; waiting for it", key[:8])
+                    fcntl.flock(file, fcntl.LOCK_EX)
+                if _is(path, file):
+                    yield True
+                    return
 
     def _sound(self, folder: Path) -> bool:
         if not folder.is_dir():
@@ -179,3 +222,17 @@ class Store:
             sync(folder.parent)
         finally:
             shutil.rmtree(new, ignore_errors=True)
+
+
+def _is(path: Path, file: IO) -> bool:
+    """Whether the open file is still what lies at ``path``: housekeeping removes locks that nobody holds."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+if __name__ == "__main__":
+    from lth.store_cli import main
+
+    raise SystemExit(main())

@@ -29,20 +29,21 @@ class Strategy:
         parts = {part: build(config.strategy[part]) for part in ("schedule", "allocation", "criterion")}
         return cls(**parts, seed=config.seed)
 
-    def rounds(self, rounds: int, target: float | None) -> int:
-        """Pruned rounds to play: ``rounds``, or as many as a density of ``target`` needs."""
+    def rounds(self, rounds: int, target: float | None, density: float = 1.0) -> int:
+        """Pruned rounds to play from this density on: ``rounds``, or as many as a density of ``target`` needs."""
         if target is None:
             return rounds
         try:
-            return rounds_to(self.schedule, target)
+            return rounds_to(self.schedule, target if density == 1 else min(target / density, 1.0))
         except ValueError as error:
             raise Infeasible(f"target={target}: {error}") from error
 
-    def densities(self, dense: Mask, layers: Layers, rounds: int) -> list[float]:
-        """The density after each pruned round, counted before anything is trained."""
+    def densities(self, first: Mask, layers: Layers, rounds: int) -> list[float]:
+        """The density after each pruned round, counted from round 0's mask before anything is trained."""
         amounts = [self.schedule.amount(number) for number in range(1, rounds + 1)]
         try:
-            return rehearse(self.allocation, amounts, dense.survivors(), layers)
+            shares = rehearse(self.allocation, amounts, first.survivors(), layers)
+            return [first.density * share for share in shares]
         except ValueError as error:
             raise Infeasible(f"strategy: {error}") from error
 

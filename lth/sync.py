@@ -1,14 +1,16 @@
 """Upload experiments to W&B: `python -m lth.sync [EXPERIMENT ...]`.
 
 Rounds go up one by one in their order, with their artifacts, lineage and aliases; what the server has already
-is left as it is, so it can be interrupted and repeated at will. It says "done" of an experiment only after
-reading back from the server every run, every artifact's digest and every use of an artifact.
+is left as it is, so it can be interrupted and repeated at will; two at once take turns. It says "done" of an
+experiment only after reading back from the server every run, every artifact's digest and every use of one.
 """
 
 import argparse
+import contextlib
+import fcntl
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from lth.errors import UserError
@@ -42,6 +44,21 @@ def experiments(names: Sequence[str], outputs: Path) -> list[Path]:
     return folders
 
 
+@contextlib.contextmanager
+def turn(folder: Path) -> Iterator[None]:
+    """Held while an experiment is uploaded: two uploads at once would both send what the server lacks.
+
+    The system gives it back when the process dies, however it dies.
+    """
+    with (records_folder(folder) / ".sync.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{folder.name}: another lth.sync is uploading it; waiting for that one", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def sync(folder: Path) -> list[str]:
     """Upload one experiment; returns what the server still lacks, in words.
 
@@ -52,6 +69,12 @@ def sync(folder: Path) -> list[str]:
     keep_files_in(folder)
     if not logged_in():
         raise UserError("uploading needs a W&B login: run `wandb login` first.")
+    with turn(folder):
+        return bring(folder)
+
+
+def bring(folder: Path) -> list[str]:
+    """Upload what the server lacks of an experiment, read it back, and say what is still missing."""
     import wandb
 
     records = load_records(folder)

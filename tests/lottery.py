@@ -16,18 +16,28 @@ def command(*overrides: str, outputs: Path, cache: Path) -> list[str]:
     return [*words, f"outputs={outputs}", f"corpus.cache={cache}"]
 
 
-def play(*overrides: str, outputs: Path, cache: Path, code: str = "") -> subprocess.CompletedProcess:
-    """``python run.py OVERRIDES``; ``code`` runs first in the same process, to place a fault."""
+def options(*overrides: str, outputs: Path, cache: Path, code: str = "") -> dict:
     arguments = command(*overrides, outputs=outputs, cache=cache)
     program = f"import runpy, sys\n{code}\nsys.argv[0] = 'run.py'\nrunpy.run_path('run.py', run_name='__main__')"
+    return {
+        "args": [sys.executable, "-c", program, *arguments],
+        "cwd": PROJECT,
+        "env": {**os.environ, "OMP_NUM_THREADS": "1"},
+        "text": True,
+    }
+
+
+def play(*overrides: str, outputs: Path, cache: Path, code: str = "") -> subprocess.CompletedProcess:
+    """``python run.py OVERRIDES``; ``code`` runs first in the same process, to place a fault."""
     return subprocess.run(
-        [sys.executable, "-c", program, *arguments],
-        cwd=PROJECT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
+        **options(*overrides, outputs=outputs, cache=cache, code=code), capture_output=True, timeout=300
     )
+
+
+def start(*overrides: str, outputs: Path, cache: Path, code: str = "") -> subprocess.Popen:
+    """The same, and does not wait for its end."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(**options(*overrides, outputs=outputs, cache=cache, code=code), **pipes)
 
 
 def kill_at(module: str, owner: str, function: str, call: int, first: str = "") -> str:

@@ -81,6 +81,19 @@ def test_a_killed_upload_is_completed_by_repeating_it(wandb_server, tmp_path, mo
     check_all_there(wandb_server)
 
 
+def test_two_uploads_at_once_take_turns(wandb_server, tmp_path):
+    play_all(tmp_path, "offline")
+    command = [sys.executable, "-m", "lth.sync", "--outputs", str(tmp_path)]
+    with lth.sync.turn(tmp_path / "demo"):
+        both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+        assert ["another lth.sync is uploading it" in process.stdout.readline() for process in both] == [True, True]
+    texts = [process.communicate(timeout=120)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert sorted(text.count(": uploading ") for text in texts) == [0, ROUNDS]
+    assert sorted(text.count(": is there") for text in texts) == [0, ROUNDS]
+    check_all_there(wandb_server)
+
+
 def test_after_the_servers_death_the_upload_goes_on_where_it_stopped(wandb_server, tmp_path, monkeypatch):
     monkeypatch.setattr(lth.tracking.rounds, "LAST_CHANCE", 0.5)
     tracker = opened(tmp_path, "online", init_timeout=1, finish_timeout=1)

@@ -143,7 +143,7 @@ def test_a_killed_round_is_replayed_and_a_finished_one_left_alone(wandb_client, 
     assert len(run_folders(tmp_path, 1)) == 1
 
     tracker = opened(tmp_path, "offline")
-    play(tracker, tmp_path, 0, reused=True)
+    play(tracker, tmp_path, 0)
     play(tracker, tmp_path, 1, first=5, history=[row(step) for step in range(5)])
     assert run_folders(tmp_path, 0) == [finished]
     (resumed,) = run_folders(tmp_path, 1)
@@ -165,6 +165,18 @@ def test_two_experiments_of_one_name_keep_their_records(wandb_client, tmp_path):
     play_all(tmp_path, "offline", experiment_id="id 2")
     names = [record.run_id for record in load_records(tmp_path / "demo")]
     assert names == [run_id(one, number) for one in (ID, "id 2") for number in range(ROUNDS)]
+
+
+def test_the_clients_cache_is_bounded_when_the_experiment_ends(wandb_client, tmp_path):
+    tracker = opened(tmp_path, "offline", cache_gb=25e-9)
+    cache = tmp_path / "demo/wandb/cache/artifacts/obj"
+    cache.mkdir(parents=True)
+    for number in range(4):  # ten bytes each, the first the oldest, all newer than what the client writes
+        (cache / str(number)).write_bytes(b"x" * 10)
+        os.utime(cache / str(number), (time.time() + 1000 + number,) * 2)
+    play(tracker, tmp_path, 0)
+    tracker.close()
+    assert sorted(path.name for path in cache.iterdir()) == ["2", "3"]
 
 
 def test_guard_returns_warns_once_and_never_raises(caplog):

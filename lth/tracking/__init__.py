@@ -11,11 +11,12 @@ time, and `python -m lth.sync` uploads later what is missing.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from lth.errors import UserError
-from lth.tracking.client import keep_files_in, logged_in
+from lth.tracking.client import keep_files_in, logged_in, trim_cache
 from lth.tracking.guard import Guard
 from lth.tracking.record import RoundRecord, experiment_hash, latest, load_record, load_records, run_id, save_winners
 from lth.tracking.rounds import RoundRun
@@ -39,6 +40,9 @@ class Tracker:
         config: Mapping,
         init_timeout: float,
         finish_timeout: float,
+        about: Mapping,
+        uses: Sequence[str],
+        cache_gb: float,
     ) -> None:
         self.mode = mode
         self.experiment = experiment
@@ -50,17 +54,19 @@ class Tracker:
         self.config = dict(config)
         self.init_timeout = init_timeout
         self.finish_timeout = finish_timeout
+        self.about = dict(about)
+        self.uses = list(uses)
+        self.cache_gb = cache_gb
         self.guard = Guard(experiment)
 
-    def round(self, number: int, *, inputs: Mapping, history: Iterable[Mapping] = (), reused: bool = False) -> RoundRun:
+    def round(self, number: int, *, inputs: Mapping, history: Iterable[Mapping] = ()) -> RoundRun:
         """The W&B run of round `number`; a context manager.
 
         Args:
             number: 0 for the dense round.
             inputs: what the round was made from; goes into the run's config. `inputs["key"]`, the round's key
                 in the store, tells a finished run of this round from one of another experiment's past.
-            history: rows logged before (of a resumed or reused round); they are replayed.
-            reused: the round was found in the store rather than trained.
+            history: rows logged before (of a resumed round); they are replayed.
         """
         key = str(inputs.get("key", ""))
         record = RoundRecord(
@@ -71,16 +77,16 @@ class Tracker:
             group=self.group,
             project=self.project,
             entity=self.entity,
-            config={**self.config, "round": number, "reused": reused, "inputs": dict(inputs)},
+            config={**self.config, "round": number, "inputs": dict(inputs)},
             uses=self.inputs_of(number),
         )
         nothing_to_do = self.mode == "disabled" or self.has_run(record)
         return RoundRun(None if nothing_to_do else self, record, history)
 
     def inputs_of(self, number: int) -> list[str]:
-        """A round is made from the init, which round 0 logs, and from the mask before it."""
+        """A round is made from the init, which round 0 logs, and from the mask before it; round 0 of a ticket."""
         if number == 0:
-            return []
+            return self.uses
         init, mask = self.artifact_name("init"), self.artifact_name("mask")
         return [f"{init}:{run_id(self.experiment_id, 0)}", f"{mask}:{run_id(self.experiment_id, number - 1)}"]
 
@@ -93,13 +99,14 @@ class Tracker:
         return earlier is not None and earlier.key == record.key
 
     def close(self, *, extreme: int | None = None, best: int | None = None) -> None:
-        """Give two masks the aliases `extreme` and `best`; online, check that W&B has everything."""
+        """Give two masks the aliases `extreme` and `best`; online, check that W&B has everything; trim the cache."""
         if self.mode == "disabled":
             return
         winners = {name: n for name, n in {"extreme": extreme, "best": best}.items() if n is not None}
         self.guard(lambda: save_winners(self.folder, experiment_hash(self.experiment_id), winners))
         if self.mode == "online" and not self.guard.broken:
             self.guard(self.check, self.finish_timeout)
+        self.guard(lambda: trim_cache(self.folder, self.cache_gb))
 
     def check(self) -> None:
         """Name the winners, and read back that all of the experiment is on the server."""
@@ -126,6 +133,9 @@ def open_tracker(
     config: Mapping,
     init_timeout: float = 30,
     finish_timeout: float = 120,
+    about: Mapping = MappingProxyType({}),
+    uses: Sequence[str] = (),
+    cache_gb: float = 5,
 ) -> Tracker:
     """The tracker of an experiment.
 
@@ -139,6 +149,9 @@ def open_tracker(
         group: the runs' group; None is the experiment's name.
         config: the resolved config, as plain containers.
         init_timeout, finish_timeout: seconds an unwilling server may hold up a round's start and end.
+        about: what another machine needs to resume the experiment; lies in every `round` artifact.
+        uses: the artifacts that round 0 was made from, as "entity/project/name:version".
+        cache_gb: what of the client's cache `close` leaves, in gigabytes.
 
     Raises:
         UserError: unknown mode, or `online` without a login.
@@ -156,6 +169,9 @@ def open_tracker(
         config=config,
         init_timeout=init_timeout,
         finish_timeout=finish_timeout,
+        about=about,
+        uses=uses,
+        cache_gb=cache_gb,
     )
     if mode != "disabled":
         keep_files_in(tracker.folder)

@@ -27,6 +27,17 @@ def keep_files_in(folder: Path) -> None:
     os.environ["WANDB_SILENT"] = "true"
 
 
+def trim_cache(folder: Path, gigabytes: float) -> None:
+    """Remove what the client has cached longest until at most so much is left; nothing there is the only copy."""
+    files = [path for path in (folder / "wandb" / "cache").rglob("*") if path.is_file()]
+    files.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    room = gigabytes * 1e9
+    for path in files:
+        room -= path.stat().st_size
+        if room < 0:
+            path.unlink()
+
+
 def logged_in() -> bool:
     """Whether an API key is configured; the server is not asked."""
     import wandb

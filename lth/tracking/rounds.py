@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,25 +73,32 @@ class RoundRun:
         self.rows.append(timed)
         self.try_to(lambda: log_row(self.run, timed))
 
-    def finish(self, metrics: Mapping, *, init: Path, mask: Path, weights: Path | None = None) -> None:
+    def finish(
+        self, metrics: Mapping, *, init: Path, mask: Path, weights: Path | None = None, files: Iterable[Path] = ()
+    ) -> None:
         """Log the round's summary and artifacts, and end its run.
 
         Args:
             metrics: the round's metrics.json.
             init, mask, weights: files of the store, which stay as they are. Weights are optional.
+            files: the other files of the round, for whoever resumes the experiment elsewhere.
         """
         if self.tracker is None:
             return
         tracker, record = self.tracker, self.record
         record.summary = summary(metrics)
+        record.config["reused"] = metrics.get("trained_by", tracker.experiment_id) != tracker.experiment_id
         record.last_step = max((row["step"] for row in self.rows), default=0)
-        artifacts = tracker.guard(lambda: self.write_record(metrics, init, mask, weights), remedy=RECORD_AGAIN)
+        artifacts = tracker.guard(
+            lambda: self.write_record(metrics, init, mask, weights, [*files]), remedy=RECORD_AGAIN
+        )
+        self.try_to(lambda: self.run.config.update({"reused": record.config["reused"]}, allow_val_change=True))
         self.try_to(lambda: log_summary(self.run, record))
         self.try_to(lambda: self.log_artifacts(artifacts), None if tracker.mode == "offline" else tracker.init_timeout)
         self.end()
 
     def write_record(
-        self, metrics: Mapping, init: Path, mask: Path, weights: Path | None
+        self, metrics: Mapping, init: Path, mask: Path, weights: Path | None, files: Sequence[Path]
     ) -> "list[tuple[wandb.Artifact, list[str]]]":
         """Write the record, complete before W&B hears of it; returns its artifacts, with their aliases."""
         record, folder = self.record, self.tracker.folder
@@ -103,10 +110,13 @@ class RoundRun:
 
         if record.round == 0:
             only_name = {"experiment": self.tracker.experiment}
-            record.artifacts.append(self.artifact("init", "init", init, aliases[:1], only_name, {}))
-        record.artifacts.append(self.artifact("mask", "mask", mask, aliases, metadata, label))
+            record.artifacts.append(self.artifact("init", "init", [init], aliases[:1], only_name, {}))
+        record.artifacts.append(self.artifact("mask", "mask", [mask], aliases, metadata, label))
         if weights is not None:
-            record.artifacts.append(self.artifact("weights", "model", weights, aliases, metadata, label))
+            record.artifacts.append(self.artifact("weights", "model", [weights], aliases, metadata, label))
+        if files:
+            whole = {**label, "uses": record.uses, "experiment": self.tracker.about}
+            record.artifacts.append(self.artifact("round", "round", files, aliases, metadata, whole))
 
         made = []
         for artifact in record.artifacts:
@@ -117,14 +127,14 @@ class RoundRun:
         return made
 
     def artifact(
-        self, kind: str, type: str, file: Path, aliases: list[str], metadata: dict, label: dict
+        self, kind: str, type: str, files: Sequence[Path], aliases: list[str], metadata: dict, label: dict
     ) -> ArtifactRecord:
         return ArtifactRecord(
             name=self.tracker.artifact_name(kind),
             type=type,
             aliases=aliases,
             metadata=metadata,
-            files={file.name: os.path.relpath(file.resolve(), self.tracker.folder)},
+            files={file.name: os.path.relpath(file.resolve(), self.tracker.folder) for file in files},
             label=label,
         )
 

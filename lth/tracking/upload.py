@@ -38,6 +38,7 @@ def missing_inputs(api: "wandb.Api", record: RoundRecord) -> list[str]:
     run = find_run(api, record)
     used = [] if run is None else run.used_artifacts()
     there = {f"{artifact.name.split(':')[0]}:{alias}" for artifact in used for alias in artifact.aliases}
+    there |= {f"{artifact.entity}/{artifact.project}/{artifact.name}" for artifact in used}  # of another experiment
     return [name for name in record.uses if name not in there]
 
 
@@ -47,7 +48,7 @@ def find_run(api: "wandb.Api", record: RoundRecord) -> Any:
 
 
 def find_artifact(api: "wandb.Api", record: RoundRecord, name: str) -> Any:
-    return found(lambda: api.artifact(f"{project_path(api, record)}/{name}"))
+    return found(lambda: api.artifact(name if "/" in name else f"{project_path(api, record)}/{name}"))
 
 
 def project_path(api: "wandb.Api", record: RoundRecord) -> str:

@@ -1,0 +1,149 @@
+"""Where an experiment starts: from a fresh init with every weight kept, or from a ticket found elsewhere.
+
+``ticket=`` is a mask file, a round's folder, an experiment's folder, or the mask artifact
+ENTITY/PROJECT/NAME-mask:ALIAS. A ticket is a mask and the init it rewinds to.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from omegaconf import DictConfig
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from lth.analysis.rounds import read_csv, winning
+from lth.errors import UserError
+from lth.maskfile import load_mask
+from lth.setting import Setting
+from lth.store import tensors_digest
+from lth.tickets.mask import Mask
+
+ARTIFACT = re.compile(r"[^/\s:]+/[^/\s:]+/[^/\s:]+:[^/\s:]+")
+
+
+@dataclass(frozen=True)
+class Start:
+    """The mask of round 0 and the init; None where the model's own initialiser and all weights are meant."""
+
+    init: Mapping[str, Tensor] | None = None
+    mask: Mask | None = None
+    source: str = ""
+    uses: tuple[str, ...] = ()  # the W&B artifacts that it came from
+
+    @property
+    def density(self) -> float:
+        return 1.0 if self.mask is None else self.mask.density
+
+    def prepare(self, setting: Setting) -> tuple[Setting, Mask]:
+        """The setting with this start's init, and the mask of round 0.
+
+        Raises:
+            UserError: the ticket is of another model; the first layer that differs is named.
+        """
+        dense = setting.dense()
+        if self.init is not None:
+            _check_same("init", setting.init, self.init, self.source)
+            setting = replace(setting, init=dict(self.init))
+        if self.mask is not None:
+            _check_same("mask", dense, self.mask, self.source)
+        return setting, dense if self.mask is None else self.mask
+
+
+def start(config: DictConfig) -> Start:
+    """What ``ticket`` says.
+
+    Raises:
+        UserError: there is no such ticket, it is damaged, or its init cannot be found.
+    """
+    where = config.ticket
+    if where is None:
+        return Start()
+    if Path(where).expanduser().exists():
+        return from_path(Path(where).expanduser())
+    if ARTIFACT.fullmatch(where):
+        return from_artifact(where, Path(config.outputs) / config.name)
+    raise UserError(
+        f"ticket={where} is neither here (a mask.lth, a round's or an experiment's folder) "
+        "nor a W&B artifact, ENTITY/PROJECT/NAME-mask:ALIAS"
+    )
+
+
+def from_path(path: Path) -> Start:
+    """The ticket of a mask file or round folder; of an experiment, its extreme one, or else its best."""
+    if (path / "experiment.json").is_file():
+        chosen = next((row for row in winning(read_csv(path / "rounds.csv")) if row is not None), None)
+        if chosen is None:
+            raise UserError(f"ticket={path}: this experiment has found no ticket yet")
+        path = path / "rounds" / f"round-{chosen.round:02d}"
+    folder = path if path.is_dir() else path.parent
+    mask, _ = load_mask(folder / "mask.lth" if path.is_dir() else path)
+    metrics = _json(folder / "metrics.json")
+    digest = metrics.get("inputs", {}).get("init")
+    places = [folder, folder.absolute().parents[1], folder.resolve().parents[1] / "inits" / str(digest)]
+    for place in places:
+        if (place / "init.safetensors").is_file():
+            init = read_init(place / "init.safetensors")
+            if digest in (None, tensors_digest(init)):
+                return Start(init, mask, source=str(path))
+    raise UserError(
+        f"ticket={path}: the init this ticket rewinds to is not there; "
+        f"put its init.safetensors beside {folder / 'mask.lth'}"
+    )
+
+
+def from_artifact(name: str, folder: Path) -> Start:
+    """A ticket from W&B: a mask artifact, and the init that the run that logged it had used or logged."""
+    from lth.tracking.fetch import asking, connect, download
+
+    what = f"ticket={name}"
+    api = connect(folder, what)
+    with asking(what), TemporaryDirectory() as scratch:
+        artifact = api.artifact(name)
+        if artifact.type != "mask":
+            raise UserError(f"{what} is an artifact of type {artifact.type}, not a mask")
+        mask, _ = load_mask(download(artifact, "mask.lth", Path(scratch)))
+        run = artifact.logged_by()
+        if run is None:
+            raise UserError(f"{what}: the run that logged this mask is gone, and with it the way to its init")
+        inits = [one for many in (run.used_artifacts(), run.logged_artifacts()) for one in many if one.type == "init"]
+        if not inits:
+            raise UserError(f"{what}: its run {run.name} names no init; upload it again with python -m lth.sync")
+        init = read_init(download(inits[0], "init.safetensors", Path(scratch)))
+    digest = run.config.get("inputs", {}).get("init")
+    if digest not in (None, tensors_digest(init)):
+        raise UserError(f"{what}: {inits[0].name} is not the init that this mask was found with")
+    return Start(init, mask, name, tuple(f"{one.entity}/{one.project}/{one.name}" for one in (inits[0], artifact)))
+
+
+def read_init(path: Path) -> dict[str, Tensor]:
+    """The tensors of an init file; UserError when it is damaged."""
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path} cannot be read ({error}); fetch it again") from error
+
+
+def _check_same(what: str, ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], source: str) -> None:
+    remedy = "choose the model=, features= and tokens= that the ticket was found with"
+    for name, tensor in ours.items():
+        if name not in theirs:
+            raise UserError(f"ticket {source}: its {what} has no {name}, which the model has; {remedy}")
+        if theirs[name].shape != tensor.shape:
+            shapes = f"{tuple(theirs[name].shape)} in its {what} and {tuple(tensor.shape)} in the model"
+            raise UserError(f"ticket {source}: {name} has shape {shapes}; {remedy}")
+    if further := [name for name in theirs if name not in ours]:
+        raise UserError(f"ticket {source}: its {what} has {further[0]}, which the model has not; {remedy}")
+
+
+def _json(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error})") from error
