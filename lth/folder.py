@@ -23,7 +23,7 @@ from lth.store import StoredRound
 from lth.tickets.mask import Mask
 
 #: Folders under outputs/ that are not experiments.
-RESERVED = ("store", "corpora", "multirun")
+RESERVED = ("store", "corpora", "multirun", "studies")
 
 
 class ExperimentFolder:

@@ -53,9 +53,11 @@ class Tracking:
     mode: str
     project: str
     entity: str | None
+    group: str | None
     log_weights: bool
     init_timeout: float
     finish_timeout: float
+    cache_gb: float
 
 
 CHOICES = {
@@ -66,7 +68,7 @@ CHOICES = {
     "decoder.name": ("greedy",),
 }
 AT_LEAST_ONE = ("max_epochs", "batch_size", "buckets", "accumulate", "patience", "threads", "log_every")
-NOT_NEGATIVE = ("rounds", "seed", "memory_hours", "trainer.weight_decay", "trainer.workers")
+NOT_NEGATIVE = ("rounds", "seed", "memory_hours", "trainer.weight_decay", "trainer.workers", "tracking.cache_gb")
 POSITIVE = (
     "target",
     "trainer.lr",
