@@ -42,7 +42,7 @@ def complain_of_job(error: Exception) -> int:
     try:
         return complain(error)
     except Exception:
-        if HydraConfig.get().mode != RunMode.MULTIRUN:
+        if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
             raise
         traceback.print_exception(error)
         return 1

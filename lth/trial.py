@@ -53,12 +53,13 @@ class Outcome:
 
 def seeds_of(config: DictConfig) -> list[int]:
     """The seeds that repeat the trial's experiment; UserError unless they are different whole numbers."""
-    given = OmegaConf.to_container(config)["seeds"]
-    seeds = [config.seed] if given is None else given
+    seeds = OmegaConf.to_container(config)["seeds"]
+    if seeds is None:
+        return [config.seed]
     if not isinstance(seeds, list) or not seeds or not all(isinstance(s, int) and s >= 0 for s in seeds):
-        raise UserError(f"seeds={given} will not do: give whole numbers, such as seeds=[0,1,2]")
+        raise UserError(f"seeds={seeds} will not do: give whole numbers, such as seeds=[0,1,2]")
     if len(set(seeds)) < len(seeds):
-        raise UserError(f"seeds={given} repeats a seed, which would repeat its result")
+        raise UserError(f"seeds={seeds} repeats a seed, which would repeat its result")
     return seeds
 
 

@@ -11,6 +11,8 @@ import sys
 from hashlib import sha256
 from pathlib import Path
 
+import safetensors.torch
+
 import lth.folder
 import lth.round
 import lth.store
@@ -25,7 +27,7 @@ MOMENTS = {
     "a round's mask": (lth.round, "save_mask", 2),
     "a round's checksums": (lth.store, "write_sums", 3),  # the first ones are the init's
     "the table of rounds": (lth.folder, "write_csv", 2),
-    "the init": (lth.store, "save_file", 1),
+    "the init": (safetensors.torch, "save_file", 1),
 }
 
 
