@@ -249,7 +249,7 @@ def test_an_online_round_killed_midway_goes_on_without_doubled_rows(wandb_server
     assert [(r["_step"], r["loss"]) for r in run.scan_history()] == [(s, 1 / (1 + s)) for s in range(STEPS)]
 
 
-FAULTS = ["refuse", "hang", "drop", 500, 401]
+FAULTS = ["refuse", "hang", "drop", "quota", 500, 401]
 
 
 @pytest.mark.parametrize("when", ["start", "middle"])
@@ -268,6 +268,8 @@ def test_a_failing_server_does_not_stop_a_round(
     def fail() -> None:
         if fault == "refuse":
             wandb_server.stop()
+        elif fault == "quota":  # runs are taken, files are not: 507 is Insufficient Storage
+            wandb_server.misbehave(507, where="/_blob/")
         else:
             wandb_server.misbehave(fault)
 
