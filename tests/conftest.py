@@ -27,3 +27,9 @@ def librispeech_root() -> Path:
 @pytest.fixture(scope="session")
 def noise_root() -> Path:
     return _folder("noise")
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory) -> Path:
+    """Where the built-in corpus is made once for all the lotteries of a test process."""
+    return tmp_path_factory.mktemp("corpus")

@@ -15,11 +15,6 @@ from tests.lottery import KILLED, kill_at, play, result
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("corpus")
-
-
-@pytest.fixture(scope="module")
 def finished(tmp_path_factory, cache):
     """An experiment that nobody interrupted."""
     outputs = tmp_path_factory.mktemp("reference")

@@ -22,11 +22,6 @@ STEPS = 9  # of an epoch of the tiny corpus
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("corpus")
-
-
-@pytest.fixture(scope="module")
 def finished(tmp_path_factory, cache):
     """What a lottery of one pruned round gives when nothing goes wrong."""
     outputs = tmp_path_factory.mktemp("reference")

@@ -15,11 +15,6 @@ from tests.configs import TINY, compose
 from tests.lottery import result
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("corpus")
-
-
 def pollute(seed):
     """Leave every global random stream somewhere else."""
     random.seed(seed), np.random.seed(seed), torch.manual_seed(seed)

@@ -29,11 +29,6 @@ wandb_server = fixture.wandb_server
 WHERE = "loopback/audio-lottery"
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("corpus")
-
-
 def lottery(*overrides: str, outputs: Path, cache: Path) -> str:
     """An experiment in this process; what it printed."""
     printed = io.StringIO()

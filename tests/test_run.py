@@ -14,11 +14,6 @@ from tests.lottery import play, result
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("corpus")
-
-
-@pytest.fixture(scope="module")
 def outputs(tmp_path_factory, cache):
     """Where an experiment has finished."""
     outputs = tmp_path_factory.mktemp("outputs")

@@ -80,11 +80,6 @@ def bomb(tmp_path):
     assert not (tmp_path / "exploded").exists()
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("corpus")
-
-
 def test_a_pickle_for_a_mask_is_refused(tmp_path, bomb):
     (tmp_path / "mask.lth").write_bytes(bomb)
     with pytest.raises(CorruptMask, match=r"mask\.lth is not a mask file"):

@@ -6,8 +6,6 @@ import signal
 import subprocess
 import time
 
-import pytest
-
 from tests.lottery import play, result, start
 
 #: The process reports that it has come to this step, then waits for leave to go on.
@@ -23,11 +21,6 @@ def pausing(*args, **kwargs):
     return original(*args, **kwargs)
 lth.training.callbacks.History.on_train_batch_end = pausing
 """
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("corpus")
 
 
 def until_paused(process: subprocess.Popen, folder) -> None:

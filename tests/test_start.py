@@ -25,11 +25,6 @@ wandb_server = fixture.wandb_server
 PROJECT = "loopback/audio-lottery"
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("corpus")
-
-
 def lottery(*overrides: str, outputs: Path, cache: Path) -> list[Row]:
     return run(compose(*command("rounds=1", *overrides, outputs=outputs, cache=cache)), Console(file=io.StringIO()))
 

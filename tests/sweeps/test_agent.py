@@ -19,11 +19,6 @@ wandb_client = fixture.wandb_client
 wandb_server = fixture.wandb_server
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("corpus")
-
-
 def make_sweep(server: Server, name: str, words: tuple[str, ...], **changes) -> str:
     """A sweep of one of the project's files, its command made tiny; returns its id."""
     config = yaml.safe_load((PROJECT / "sweeps" / f"{name}.yaml").read_text()) | changes

@@ -2,18 +2,12 @@
 
 import json
 
-import pytest
 import yaml
 
 from tests.configs import PROJECT
 from tests.lottery import play
 
 MULTIRUN = "hydra.mode=MULTIRUN"  # what -m says, as a word
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("corpus")
 
 
 def test_the_twelve_trials_of_grid_yaml_train_29_rounds(tmp_path, cache):

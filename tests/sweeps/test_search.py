@@ -27,11 +27,6 @@ from tests.configs import PROJECT
 from tests.lottery import command
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("corpus")
-
-
 def overrides(outputs: Path, cache: Path, *words: str) -> list[str]:
     return [word for word in command(*words, outputs=outputs, cache=cache) if word != "strategy.amount=0.5"]
 
