@@ -4,7 +4,6 @@ Each round logs an artifact of type `round` beside its mask: what the store know
 and weights (metrics, hypotheses, history, checksums), and what the experiment was. Here it is read back.
 """
 
-import dataclasses
 import os
 import re
 from dataclasses import dataclass
@@ -117,4 +116,4 @@ def remember_record(
             )
         )
     save_history(folder, run.id, history)
-    save_record(folder, dataclasses.replace(record))
+    save_record(folder, record)
