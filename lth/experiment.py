@@ -14,10 +14,12 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from torch import Tensor
 
+from lth.analysis.noise_rows import write_noise_csv
 from lth.analysis.rounds import Row, summary_table, winning
 from lth.display import Display
 from lth.folder import ExperimentFolder, claim
 from lth.resume import resume, same_weights
+from lth.robustness import Condition, chosen, conditions, measure, summary
 from lth.round import play
 from lth.schema import check
 from lth.setting import Setting, count, prepare
@@ -49,6 +51,7 @@ def run(config: DictConfig, console: Console, on_round: Callable[[list[Row]], No
     begin = past.start if past else start(config)
     rounds = strategy.rounds(config.rounds, config.target, begin.density)
     setting, mask = begin.prepare(prepare(config))
+    grid = conditions(config, setting.noise)
     layers = list(setting.layers.values())
     plan = strategy.densities(mask, layers, rounds)
     store = Store(Path(config.store))
@@ -76,6 +79,8 @@ def run(config: DictConfig, console: Console, on_round: Callable[[list[Row]], No
             if on_round is not None:
                 on_round(folder.rows())
         rows = folder.rows()
+        if grid:
+            lottery.in_noise(rows, grid)
         extreme, best = winning(rows)
         lottery.tracker.close(extreme=extreme and extreme.round, best=best and best.round)
         folder.finish()
@@ -127,6 +132,14 @@ class Lottery:
             )
         self.folder.add(number, again)
         return again.weights()
+
+    def in_noise(self, rows: Sequence[Row], grid: Sequence[Condition]) -> None:
+        """The dense round and the winning tickets in every noise of the grid: `noise.csv`, and a run beside theirs."""
+        for number in set(chosen(rows).values()):
+            stored = self.folder.rounds[number]
+            self.weights(number, stored.mask(), stored)
+        measured = measure(self.setting, self.store, self.folder.rounds, rows, grid, self.display.console)
+        write_noise_csv(self.folder.path / "noise.csv", measured)
 
     def play(self, number: int, mask: Mask, **options) -> StoredRound:
         """The round from the store, or trained."""

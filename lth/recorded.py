@@ -19,7 +19,7 @@ from lth.errors import UserError
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 #: Keys of ``conf/config.yaml`` that are this machine's.
-OURS = ("outputs", "store", "memory_hours", "tracking", "resume")
+OURS = ("outputs", "store", "memory_hours", "tracking", "resume", "test_noise")
 #: Keys of a corpus that say where it lies, with what they are unless the command line says otherwise.
 PLACES = {
     "root": None,

@@ -8,6 +8,7 @@ by a resumed experiment, not by the next experiment, not by another trial of a s
     store/rounds/<key>/   mask.lth weights.safetensors metrics.json hypotheses.jsonl history.jsonl SHA256SUMS
     store/records/<key>/  the same without the weights: a round that came back from W&B
     store/inits/<digest>/ init.safetensors SHA256SUMS
+    store/transcripts/<key>-<noise>/ hypotheses.jsonl SHA256SUMS: what a round hears in noise
     store/partial/<key>/  the checkpoint of a round in training
     store/locks/          one lock a key, held while a round is trained
     store/experiments/    where the folders of the experiments are that use this store
@@ -161,6 +162,17 @@ class Store:
             yield folder
         if weights:
             shutil.rmtree(self.root / "partial" / key, ignore_errors=True)
+
+    def transcript(self, name: str) -> Path | None:
+        """The folder of what a round hears in some noise, its files checked; ``name`` begins with the round's key."""
+        folder = self.root / "transcripts" / name
+        return folder if self._sound(folder) else None
+
+    @contextlib.contextmanager
+    def adding_transcript(self, name: str) -> Iterator[Path]:
+        """An empty folder to fill; leaving the block seals it."""
+        with self._adding(self.root / "transcripts" / name) as folder:
+            yield folder
 
     def put_init(self, tensors: "Mapping[str, Tensor]") -> Path:
         """Store an init under its digest, once; returns the path of its safetensors file."""
