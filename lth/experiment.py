@@ -19,7 +19,7 @@ from lth.analysis.rounds import Row, summary_table, winning
 from lth.display import Display
 from lth.folder import ExperimentFolder, claim
 from lth.resume import resume, same_weights
-from lth.robustness import Condition, chosen, conditions, measure, summary
+from lth.robustness import Condition, chosen, conditions, history, measure, summary
 from lth.round import play
 from lth.schema import check
 from lth.setting import Setting, count, prepare
@@ -28,6 +28,7 @@ from lth.store import Store, StoredRound, round_key
 from lth.strategy import Strategy
 from lth.tickets.mask import Mask
 from lth.tracking import Tracker, open_tracker
+from lth.tracking.noise import log_noise
 from lth.tracking.remember import ROUND_FILES
 
 log = logging.getLogger(__name__)
@@ -135,11 +136,15 @@ class Lottery:
 
     def in_noise(self, rows: Sequence[Row], grid: Sequence[Condition]) -> None:
         """The dense round and the winning tickets in every noise of the grid: `noise.csv`, and a run beside theirs."""
-        for number in set(chosen(rows).values()):
+        tested = sorted(set(chosen(rows).values()))
+        for number in tested:
             stored = self.folder.rounds[number]
             self.weights(number, stored.mask(), stored)
         measured = measure(self.setting, self.store, self.folder.rounds, rows, grid, self.display.console)
-        write_noise_csv(self.folder.path / "noise.csv", measured)
+        file = self.folder.path / "noise.csv"
+        write_noise_csv(file, measured)
+        settings = OmegaConf.to_container(self.setting.config.test_noise, resolve=True)
+        log_noise(self.tracker, file, tested, history(measured), summary(measured), settings)
 
     def play(self, number: int, mask: Mask, **options) -> StoredRound:
         """The round from the store, or trained."""

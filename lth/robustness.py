@@ -130,9 +130,19 @@ def transcript_name(stored: StoredRound, condition: Condition) -> str:
     return f"{stored.key}-{round_key(inputs)[:16]}"
 
 
+def history(rows: Sequence[NoiseRow]) -> list[dict[str, float | str]]:
+    """One row a noise: its level or decibels, and `best_test_wer` and the like, for the curves of a W&B run."""
+    found: dict[str, dict[str, float | str]] = {}
+    for row in rows:
+        strength = {} if row.value is None else {row.kind: row.value}
+        entry = found.setdefault(row.condition, {"noise": row.condition, **strength})
+        entry[f"{row.ticket}_{row.split}_wer"] = row.wer
+    return list(found.values())
+
+
 def summary(rows: Sequence[NoiseRow]) -> dict[str, float]:
-    """The grid by flat names, such as ``best/test_wer/level 0.5``."""
-    return {f"{row.ticket}/{row.split}_wer/{row.condition}": row.wer for row in rows}
+    """The grid by flat names, such as ``best_test_wer_level_0.5``."""
+    return {f"{row.ticket}_{row.split}_wer_{row.condition.replace(' ', '_')}": row.wer for row in rows}
 
 
 def _score(

@@ -101,7 +101,7 @@ class RoundRun:
         self, metrics: Mapping, init: Path, mask: Path, weights: Path | None, files: Sequence[Path]
     ) -> "list[tuple[wandb.Artifact, list[str]]]":
         """Write the record, complete before W&B hears of it; returns its artifacts, with their aliases."""
-        record, folder = self.record, self.tracker.folder
+        record = self.record
         label = {name: metrics[name] for name in LABEL if name in metrics}
         label |= {"round": record.round, "run": record.run_id}
         metadata = {"experiment": self.tracker.experiment, **label}
@@ -117,8 +117,11 @@ class RoundRun:
         if files:
             whole = {**label, "uses": record.uses, "experiment": self.tracker.about}
             record.artifacts.append(self.artifact("round", "round", files, aliases, metadata, whole))
+        return self.recorded()
 
-        made = []
+    def recorded(self) -> "list[tuple[wandb.Artifact, list[str]]]":
+        """Make the artifacts of the record, and write it with their digests."""
+        record, folder, made = self.record, self.tracker.folder, []
         for artifact in record.artifacts:
             made.append((make_artifact(folder, artifact), artifact.aliases))
             artifact.digest = made[-1][0].digest
