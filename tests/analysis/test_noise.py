@@ -51,7 +51,7 @@ def test_a_noise_csv_comes_back_as_it_was(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("round,ticket\n0,dense\n", "has no column density"),
+        ("round,ticket\n0,dense\n", "has no column cer, density, "),
         (None, "does not exist: give the experiment's command again with test_noise=grid"),
     ],
 )
