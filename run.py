@@ -32,7 +32,12 @@ def main(config: DictConfig) -> None:
         from lth.trial import play, run_trial
 
         console = Console(width=None if sys.stdout.isatty() else 120)
-        played.extend(run_trial(config, console) if in_sweep() else play(config, console))
+        if config.control is not None:
+            from lth.control import control
+
+            played.extend(control(config, console))
+        else:
+            played.extend(run_trial(config, console) if in_sweep() else play(config, console))
     except Exception as error:
         exit_codes.append(complain_of_job(error))
 
