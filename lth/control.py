@@ -19,10 +19,10 @@ from lth.analysis.rounds import Row, density_text, rate_text
 from lth.errors import UserError
 from lth.experiment import run
 from lth.recorded import at_home, difference, said
-from lth.setting import Setting
+from lth.setting import Setting, build
 from lth.start import Start
 from lth.ticket import Found, Ticket, find
-from lth.tickets.controls import random_mask, shuffled_mask, signed
+from lth.tickets.controls import Shuffle, random_mask, shuffled_mask, signed
 from lth.tickets.mask import Mask
 
 KINDS = ("random", "shuffled", "fresh", "sign", "dense")
@@ -85,7 +85,7 @@ def control_seeds(config: DictConfig) -> list[int]:
 def setting_of(config: DictConfig, ticket: Ticket, found: Found) -> DictConfig:
     """The config that the controls share: the ticket's, at home here, to be played for one round."""
     what = f"control={config.control}"
-    spoken = {key: value for key, value in said()}
+    spoken = dict(said())
     for key, value in spoken.items():
         recorded = OmegaConf.select(OmegaConf.create(dict(found.config)), key, default=value)
         if key.split(".")[0] == "strategy" and recorded != value:
@@ -136,9 +136,9 @@ def replaced(kind: str, seed: int) -> Change:
         number = draw(setting.seed, kind, seed)
         generator = torch.Generator().manual_seed(number)
         if kind == "random":
-            return setting, random_mask(mask, list(setting.layers.values()), generator)
+            return setting, random_mask(mask, list(setting.layers.values()), generator, shuffle_of(setting.config))
         if kind == "shuffled":
-            return setting, shuffled_mask(mask, generator)
+            return setting, shuffled_mask(mask, list(setting.layers.values()), generator, shuffle_of(setting.config))
         if kind == "fresh":
             torch.manual_seed(number)
             return replace(setting, init=setting.model().state_dict()), mask
@@ -147,6 +147,14 @@ def replaced(kind: str, seed: int) -> Change:
         return setting, setting.dense()
 
     return change
+
+
+def shuffle_of(config: DictConfig) -> Shuffle | None:
+    """How masks of this strategy's structure are shuffled; None where it prunes single weights."""
+    structure = config.strategy.get("structure")
+    if structure is None or structure["_target_"].endswith(".Weights"):
+        return None
+    return build(structure).shuffle
 
 
 def draw(experiment_seed: int, kind: str, seed: int) -> int:
@@ -162,7 +170,7 @@ def table(found: Found, results: Sequence[tuple[str, int, Row]]) -> Table:
         made.add_column(name, justify="right" if name else "left")
     lines = [("ticket", found.rows[-1])]
     if found.rows[0].density == 1:
-        lines.insert(0, ("dense, one round", found.rows[0]))
+        lines.insert(0, ("dense for one round", found.rows[0]))
     lines += [(f"{named(kind)} {seed}" if seed else named(kind), row) for kind, seed, row in results]
     for name, row in lines:
         rates = rate_text(row.dev_wer), rate_text(row.test_wer)
@@ -194,5 +202,5 @@ def named(kind: str) -> str:
         "shuffled": "shuffled mask",
         "fresh": "fresh init",
         "sign": "signs only",
-        "dense": "dense, whole budget",
+        "dense": "dense for the whole budget",
     }[kind]

@@ -13,17 +13,12 @@ from torch import Generator, Tensor
 from lth.tickets.allocation import Layers
 from lth.tickets.mask import Mask
 
-#: What is kept or pruned at once. Of a mask's parameters with their bits: index tensors (groups, weights in a
-#: group), a group's weights counted through the flattened parameters one after another.
-Groups = Callable[[Mapping[str, Tensor]], Iterable[Tensor]]
+#: The bits of some parameters in random places: (bits, shapes of all prunable parameters, generator) -> bits.
+#: That of a structure keeps it: whole groups change places (`lth.tickets.structure`).
+Shuffle = Callable[[Mapping[str, Tensor], Mapping[str, tuple[int, ...]], Generator], Mapping[str, Tensor]]
 
 
-def single(bits: Mapping[str, Tensor]) -> Iterable[Tensor]:
-    """Unstructured: every weight is a group of its own."""
-    yield torch.arange(sum(b.numel() for b in bits.values())).unsqueeze(1)
-
-
-def random_mask(mask: Mask, layers: Layers, generator: Generator, groups: Groups = single) -> Mask:
+def random_mask(mask: Mask, layers: Layers, generator: Generator, shuffle: Shuffle | None = None) -> Mask:
     """A uniformly random mask that keeps as many weights of every layer as ``mask`` does.
 
     Unlike random pruning of the whole model, which gives every layer the same density, it has the densities that
@@ -32,42 +27,44 @@ def random_mask(mask: Mask, layers: Layers, generator: Generator, groups: Groups
     Args:
         mask: of the ticket.
         layers: its parameters' names by layer.
-        generator: on the CPU; the result is a function of it, the mask's counts and shapes.
-        groups: what is kept or pruned at once.
+        generator: on the CPU; the result is a function of it, the mask's counts and its shapes.
+        shuffle: of the structure the ticket was pruned in; None: single weights. A structure keeps the counts of
+            every matrix, and then this is another draw of `shuffled_mask`.
 
     Raises:
-        ValueError: ``layers`` and ``mask`` name different parameters, or the mask keeps a part of a group.
+        ValueError: ``layers`` and ``mask`` name different parameters.
     """
-    if sorted(name for layer in layers for name in layer) != sorted(mask):
-        raise ValueError("The layers and the mask do not name the same parameters.")
-    bits: dict[str, Tensor] = {}
-    for layer in layers:
-        bits |= permuted({name: mask[name] for name in layer}, generator, groups)
-    return Mask({name: bits[name] for name in mask})
+    return _by_part(mask, layers, layers, generator, shuffle or anywhere)
 
 
-def shuffled_mask(mask: Mask, generator: Generator, groups: Groups = single) -> Mask:
+def shuffled_mask(mask: Mask, layers: Layers, generator: Generator, shuffle: Shuffle | None = None) -> Mask:
     """``mask`` with the bits of every matrix in random places: exact counts in each, no pattern left.
 
     Args and Raises: as `random_mask`.
     """
-    bits: dict[str, Tensor] = {}
-    for name in mask:
-        bits |= permuted({name: mask[name]}, generator, groups)
-    return Mask(bits)
+    parts = layers if shuffle else [[name] for layer in layers for name in layer]  # a group may span two matrices
+    return _by_part(mask, layers, parts, generator, shuffle or anywhere)
 
 
-def permuted(bits: Mapping[str, Tensor], generator: Generator, groups: Groups) -> dict[str, Tensor]:
-    """The bits of some parameters, their kept groups moved to random groups of the same kind among them all."""
+def anywhere(
+    bits: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], generator: Generator
+) -> dict[str, Tensor]:
+    """The kept weights of some parameters uniformly anywhere among all of theirs."""
     flat = torch.cat([b.flatten() for b in bits.values()])
-    result = torch.zeros_like(flat)
-    for index in groups(bits):
-        patterns = flat[index]
-        if index.shape[1] > 1 and not (patterns == patterns[:, :1]).all():
-            raise ValueError(f"The mask keeps only a part of a group in {', '.join(bits)}.")
-        result[index] = patterns[torch.randperm(len(index), generator=generator)]
-    parts = result.split([b.numel() for b in bits.values()])
+    drawn = torch.zeros_like(flat)
+    drawn[torch.randperm(flat.numel(), generator=generator)[: int(flat.count_nonzero())]] = True
+    parts = drawn.split([b.numel() for b in bits.values()])
     return {name: part.view(b.shape) for (name, b), part in zip(bits.items(), parts, strict=True)}
+
+
+def _by_part(mask: Mask, layers: Layers, parts: Layers, generator: Generator, shuffle: Shuffle) -> Mask:
+    if sorted(name for layer in layers for name in layer) != sorted(mask):
+        raise ValueError("The layers and the mask do not name the same parameters.")
+    shapes = {name: tuple(bits.shape) for name, bits in mask.items()}
+    drawn: dict[str, Tensor] = {}
+    for part in parts:
+        drawn |= shuffle({name: mask[name] for name in part}, shapes, generator)
+    return Mask({name: drawn[name] for name in mask})
 
 
 @torch.no_grad()
