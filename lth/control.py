@@ -18,7 +18,7 @@ from rich.table import Table
 from lth.analysis.rounds import Row, density_text, rate_text
 from lth.errors import UserError
 from lth.experiment import run
-from lth.recorded import at_home, difference, said
+from lth.recorded import PLACES, at_home, difference, said
 from lth.setting import Setting, build
 from lth.start import Start
 from lth.ticket import Found, Ticket, find
@@ -90,7 +90,8 @@ def setting_of(config: DictConfig, ticket: Ticket, found: Found) -> DictConfig:
         recorded = OmegaConf.select(OmegaConf.create(dict(found.config)), key, default=value)
         if key.split(".")[0] == "strategy" and recorded != value:
             raise UserError(f"{what} takes the strategy from its ticket: leave out {key}={value}")
-    base = at_home(found.config, config, what, found.inputs, places={}, leave=WORDS)
+    places = {} if found.here else PLACES
+    base = at_home(found.config, config, what, found.inputs, places=places, leave=WORDS)
     for name, value in found.tracking.items():
         if f"tracking.{name}" not in spoken:
             base.tracking[name] = value

@@ -6,7 +6,7 @@ Iterative magnitude pruning as in Frankle & Carbin (2019), on speech recognisers
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +61,7 @@ def run(
     store = Store(Path(config.store))
     init = store.put_init(setting.init)
     inputs = setting.key_inputs(init.parent.name, mask)
-    own = identity(setting, inputs)
+    own = identity(setting, inputs, begin.origin)
     if past:
         past.check(own, inputs)
     with claim(Path(config.outputs), config.name, own, console, past and past.id) as folder:
@@ -177,10 +177,13 @@ def tracker_of(config: DictConfig, folder: ExperimentFolder, inputs: dict, begin
     )
 
 
-def identity(setting: Setting, inputs: dict) -> str:
+def identity(setting: Setting, inputs: dict, origin: Mapping) -> str:
     """What makes an experiment this one: its round 0 and its strategy, however many rounds are asked for."""
     strategy = OmegaConf.to_container(setting.config.strategy, resolve=True)
-    return hashlib.sha256(json.dumps([round_key(inputs), strategy], sort_keys=True).encode()).hexdigest()[:16]
+    made_of = [round_key(inputs), strategy]
+    if origin.get("transfer") != "ticket" and origin:  # another question, though its round may be the same
+        made_of.append(origin)
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def opening(setting: Setting, folder: ExperimentFolder, first: Mask, plan: Sequence[float]) -> str:

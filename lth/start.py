@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lth.errors import UserError
 from lth.setting import Setting
+from lth.store import tensors_digest
 from lth.ticket import find
 from lth.tickets.mask import Mask
 
@@ -30,6 +31,7 @@ class Start:
         uses: the W&B artifacts that it came from.
         tokens: the symbols the ticket's model puts out, where that is known.
         origin: ``source``, ``control`` and ``transfer``, for the experiment's folder.
+        rewinds_to: digest of the ticket's init, where that init is not taken.
         trained: the init is trained weights, worth scoring before they are trained further.
         change: a control's change of the setting's init and of the mask.
     """
@@ -40,6 +42,7 @@ class Start:
     uses: tuple[str, ...] = ()
     tokens: str | None = None
     origin: Mapping = field(default_factory=dict)
+    rewinds_to: str = ""
     trained: bool = False
     change: Callable[[Setting, Mask], tuple[Setting, Mask]] | None = None
 
@@ -83,10 +86,9 @@ class Start:
         control, transfer = self.origin.get("control"), self.origin.get("transfer")
         words = f"control={control} of {self.source}" if control else f"transfer={transfer} from {self.source}"
         if new := self.new_output(setting):
-            theirs = (
-                "" if self.tokens is None else f" for {len(setting.tokens)} tokens instead of {len(self.tokens) + 1}"
-            )
-            words += f"; its output layer {', '.join(new)} is new and dense{theirs}"
+            words += f"; the output layer ({', '.join(new)}) is new and dense, for {len(setting.tokens)} tokens"
+        if self.rewinds_to == tensors_digest(setting.init):
+            words += "; its own init is the ticket's, for the seed and the model are: give another seed="
         return words
 
 
@@ -112,6 +114,7 @@ def start(config: DictConfig) -> Start:
         uses=ticket.uses,
         tokens=ticket.tokens,
         origin={"source": dict(ticket.about), "control": None, "transfer": mode},
+        rewinds_to="" if init or weights else tensors_digest(ticket.init),
         trained=weights,
     )
 

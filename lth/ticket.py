@@ -35,6 +35,7 @@ class Found:
     inputs: Mapping  # of the key of the ticket's round
     tracking: Mapping  # entity, project and group of its W&B runs
     rows: list[Row]  # its rounds up to the ticket's
+    here: bool  # its config was recorded on this machine, and says where things lie
 
     def budget(self) -> int:
         """Epochs that the lottery trained in all to find the ticket and train it."""
@@ -187,4 +188,5 @@ def _found(path: Path, home: Path | None, number: int | None, metrics: Mapping) 
         raise UserError(f"ticket={path}: {home} is not the folder of a whole experiment; give the same command again")
     tracking = config["tracking"]
     where = {name: tracking.get(name) for name in ("entity", "project")}
-    return Found(home.name, config, metrics["inputs"], {**where, "group": tracking.get("group") or home.name}, rows)
+    where["group"] = tracking.get("group") or home.name
+    return Found(home.name, config, metrics["inputs"], where, rows, here=True)

@@ -89,7 +89,7 @@ class There:
         rows = [Row.from_metrics(row, number) for number, row in enumerate(metrics)]
         entity, project = self.project.split("/")
         where = {"entity": entity, "project": project, "group": self.run.group or self.name}
-        return Found(self.name, label["experiment"]["config"], metrics[-1]["inputs"], where, rows)
+        return Found(self.name, label["experiment"]["config"], metrics[-1]["inputs"], where, rows, here=False)
 
     def read(self, name: str, number: int) -> dict:
         """A JSON file of a round's `round` artifact."""
