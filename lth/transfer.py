@@ -10,6 +10,8 @@ from rich.table import Table
 
 from lth.analysis.rounds import Row, rate_text
 
+MOST_COLUMNS = 4  # as many fit beside a path
+
 
 @dataclass(frozen=True)
 class Transfer:
@@ -28,17 +30,22 @@ class Transfer:
 
 
 def matrix(transfers: Sequence[Transfer]) -> Table:
-    """WER in percent, a line a source and a column a target; of several seeds and the like, the mean."""
+    """WER in percent, a line a source and a column a target, or the other way round if those are many.
+
+    Of several experiments (seeds, say) with the same source and target the mean.
+    """
     made = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), show_edge=False, pad_edge=False)
     made.caption = "dev WER / test WER in % of the ticket itself, round 0; (n): mean of n experiments."
     made.caption_justify = "left"
-    made.add_column("ticket (transfer)", overflow="fold")
-    targets = list(dict.fromkeys(t.target for t in transfers))
-    for target in targets:
-        made.add_column(target, justify="right")
-    for source in dict.fromkeys(t.source for t in transfers):
-        cells = [[t.row for t in transfers if (t.source, t.target) == (source, target)] for target in targets]
-        made.add_row(source, *map(cell, cells))
+    sources, targets = (list(dict.fromkeys(getattr(t, side) for t in transfers)) for side in ("source", "target"))
+    wide = len(targets) > max(len(sources), MOST_COLUMNS)
+    lines, columns = (targets, sources) if wide else (sources, targets)
+    made.add_column("corpus" if wide else "ticket (transfer)", overflow="fold")
+    for column in columns:
+        made.add_column(column, justify="right", overflow="fold")
+    for line in lines:
+        pairs = [{line, column} for column in columns]
+        made.add_row(line, *(cell([t.row for t in transfers if {t.source, t.target} == pair]) for pair in pairs))
     return made
 
 

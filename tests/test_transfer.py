@@ -173,3 +173,9 @@ def test_a_matrix_of_means_with_a_gap():
     Console(file=printed, width=100).print(matrix(three))
     lines = [line.split() for line in printed.getvalue().splitlines()]
     assert lines[2] == ["a", "15.00", "/", "7.50", "(2)"] and lines[3] == ["b", "30.00", "/", "15.00"]
+    printed = io.StringIO()
+    many = [Transfer("a", f"x{n}", row(n / 10)) for n in range(6)]
+    Console(file=printed, width=100).print(matrix(many))
+    assert [line.split()[:2] for line in printed.getvalue().splitlines()[2:8]] == [
+        [f"x{n}", f"{n}0.00" if n else "0.00"] for n in range(6)
+    ]
