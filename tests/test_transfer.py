@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import wandb
 from rich.console import Console
 from safetensors.torch import load_file
 
@@ -17,7 +18,11 @@ from lth.maskfile import load_mask
 from lth.transfer import Transfer, matrix
 from tests.attempts import attempt, write_corpus
 from tests.configs import compose
+from tests.loopback_wandb import fixture
 from tests.lottery import command, play
+
+wandb_client = fixture.wandb_client
+wandb_server = fixture.wandb_server
 
 
 def lottery(*overrides: str, outputs: Path, cache: Path) -> str:
@@ -179,3 +184,20 @@ def test_a_matrix_of_means_with_a_gap():
     assert [line.split()[:2] for line in printed.getvalue().splitlines()[2:8]] == [
         [f"x{n}", f"{n}0.00" if n else "0.00"] for n in range(6)
     ]
+
+
+def test_trained_weights_from_wandb(wandb_server, cache, tmp_path):
+    there, here = tmp_path / "there", tmp_path / "here"
+    for name, logged in (("kept", "true"), ("gone", "false")):
+        words = (f"name={name}", "rounds=1", "tracking=online", f"tracking.log_weights={logged}")
+        lottery(*words, outputs=there, cache=cache)
+    words = ("transfer=weights", "tracking=online", "name=mine")
+    lottery("ticket=loopback/audio-lottery/kept-mask:round-01", *words, outputs=here, cache=cache)
+    assert same(parts(here / "mine")[1], parts(there / "kept", 1)[2])
+    (run,) = [run for run in wandb.Api().runs("loopback/audio-lottery") if run.name == "mine-round-00"]
+    was = json.loads((there / "kept/rounds/round-01/metrics.json").read_text())
+    assert run.summary["start_test_wer"] == was["test_wer"] and run.config["transfer"] == "weights"
+    assert sorted(a.name for a in run.used_artifacts()) == ["kept-init:v0", "kept-mask:v1"]
+    with pytest.raises(UserError, match=r"trained weights are not on W&B.*tracking\.log_weights=true"):
+        lottery("ticket=loopback/audio-lottery/gone-mask:round-01", *words, outputs=here, cache=cache)
+    assert not wandb_server.state.unknown
