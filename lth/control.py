@@ -42,6 +42,8 @@ def control(config: DictConfig, console: Console) -> list[list[Row]]:
         UserError: bad words, no ticket, or one whose experiment is not known; or what the failed controls said.
     """
     kinds, seeds = kinds_of(config), control_seeds(config)
+    if config.resume is not None:
+        raise UserError(f"control={config.control} and resume={config.resume} are two commands; leave one of them out")
     if (ticket := find(config)) is None:
         raise UserError(f"control={config.control} needs the ticket that it is a control of: ticket=")
     if ticket.mask.density == 1:

@@ -177,6 +177,7 @@ def test_given_again_it_trains_nothing_and_more_draws_add_to_it(played, monkeypa
         "control=[] ticket=DEMO": r"control=\[\] will not do",
         "control=all control_seeds=3 ticket=DEMO": "control_seeds=3 will not do",
         "control=all ticket=DEMO/rounds/round-00": "keeps every weight: there is nothing to control for",
+        "control=all ticket=DEMO resume=a/b/c": "are two commands; leave one of them out",
         "control=all ticket=/nowhere": "ticket=/nowhere is neither here",
         "transfer=mask": "transfer=mask needs the ticket to be transferred: ticket=",
         "transfer=everything": "transfer=everything will not do: it .*is one of ticket, mask, init, weights",
