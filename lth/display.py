@@ -83,9 +83,15 @@ class Display(Callback):
     def end(self, metrics: dict, *, reused: bool) -> None:
         """One line that stays: a finished round."""
         how = "reused" if reused else f"{clock(metrics['seconds'])}"
+        dev, test = (_before(metrics, name) for name in ("dev_wer", "test_wer"))
         self.console.print(
             f"round {self.round}/{self.rounds} · {self.density:.1%} of the weights · "
-            f"dev WER {metrics['dev_wer']:.1%} · test WER {metrics['test_wer']:.1%} · {how}",
+            f"dev WER {metrics['dev_wer']:.1%}{dev} · test WER {metrics['test_wer']:.1%}{test} · {how}",
             highlight=False,
             soft_wrap=True,
         )
+
+
+def _before(metrics: dict, name: str) -> str:
+    """What trained weights scored before this round trained them further."""
+    return f" (before {metrics[f'start_{name}']:.1%})" if f"start_{name}" in metrics else ""

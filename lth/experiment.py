@@ -6,7 +6,7 @@ Iterative magnitude pruning as in Frankle & Carbin (2019), on speech recognisers
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from lth.robustness import Condition, chosen, conditions, history, measure, summ
 from lth.round import play
 from lth.schema import check
 from lth.setting import Setting, count, prepare
-from lth.start import start
+from lth.start import Start, start
 from lth.store import Store, StoredRound, round_key
 from lth.strategy import Strategy
 from lth.tickets.mask import Mask
@@ -34,11 +34,17 @@ from lth.tracking.remember import ROUND_FILES
 log = logging.getLogger(__name__)
 
 
-def run(config: DictConfig, console: Console, on_round: Callable[[list[Row]], None] | None = None) -> list[Row]:
+def run(
+    config: DictConfig,
+    console: Console,
+    on_round: Callable[[list[Row]], None] | None = None,
+    begin: Start | None = None,
+) -> list[Row]:
     """One experiment from its config to its last round; goes on where an earlier call was stopped.
 
     Args:
         on_round: hears the rows so far after every round; whatever it raises ends the experiment there.
+        begin: where it starts, if not where ``ticket`` says.
 
     Raises:
         UserError: bad input, in one sentence; finished rounds are kept.
@@ -49,27 +55,30 @@ def run(config: DictConfig, console: Console, on_round: Callable[[list[Row]], No
         config = past.config
     check(config)
     strategy = Strategy.of(config)
-    begin = past.start if past else start(config)
+    begin = past.start if past else begin or start(config)
     rounds = strategy.rounds(config.rounds, config.target, begin.density)
-    setting, mask = begin.prepare(prepare(config))
+    fresh = prepare(config, begin.tokens)
+    setting, mask = begin.prepare(fresh)
     grid = conditions(config, setting.noise)
     layers = list(setting.layers.values())
     plan = strategy.densities(mask, layers, rounds)
     store = Store(Path(config.store))
     init = store.put_init(setting.init)
     inputs = setting.key_inputs(init.parent.name, mask)
-    own = identity(setting, inputs)
+    own = identity(setting, inputs, begin.origin)
     if past:
         past.check(own, inputs)
     with claim(Path(config.outputs), config.name, own, console, past and past.id) as folder:
         if past:
             past.restore(store, folder, track=config.tracking.mode != "disabled")
         rounds = max(rounds, folder.rounds_listed() - 1)
-        folder.begin(config, init, rounds)
+        folder.begin(config, init, rounds, begin.origin)
         store.register(folder.id, folder.path)
         console.print(opening(setting, folder, mask, plan), highlight=False, soft_wrap=True)
-        tracker = tracker_of(config, folder, inputs, begin.uses)
-        lottery = Lottery(setting, store, folder, tracker, Display(console, rounds), init)
+        if not past and (words := begin.describe(fresh)):
+            console.print(words, markup=False, highlight=False, soft_wrap=True)
+        tracker = tracker_of(config, folder, inputs, begin)
+        lottery = Lottery(setting, store, folder, tracker, Display(console, rounds), init, begin.trained)
         trained = None
         for number in range(rounds + 1):
             if trained is not None:
@@ -100,6 +109,7 @@ class Lottery:
     tracker: Tracker
     display: Display
     init: Path
+    trained: bool = False  # the init is
 
     def round(self, number: int, mask: Mask) -> StoredRound:
         """Play a round inside its W&B run; one that is found in the store tells its history there."""
@@ -150,15 +160,16 @@ class Lottery:
         """The round from the store, or trained."""
         init = self.init.parent.name
         who = {"trained_by": self.folder.id, "display": [self.display]}
-        return play(self.setting, self.store, number, init, mask, **who, **options)
+        score_start = self.trained and number == 0
+        return play(self.setting, self.store, number, init, mask, **who, score_start=score_start, **options)
 
 
-def tracker_of(config: DictConfig, folder: ExperimentFolder, inputs: dict, uses: Sequence[str] = ()) -> Tracker:
+def tracker_of(config: DictConfig, folder: ExperimentFolder, inputs: dict, begin: Start) -> Tracker:
     """The tracker that ``tracking`` asks for, writing into the experiment's own folder.
 
     Args:
         inputs: of round 0's key; they go with every round, for whoever resumes the experiment elsewhere.
-        uses: the W&B artifacts that round 0 was made from, if it is somebody's ticket.
+        begin: names the W&B artifacts that round 0 was made from, if it is somebody's ticket.
     """
     tracking = config.tracking
     return open_tracker(
@@ -177,16 +188,20 @@ def tracker_of(config: DictConfig, folder: ExperimentFolder, inputs: dict, uses:
             "identity": folder.identity,
             "inputs": inputs,
             "config": OmegaConf.to_container(config, resolve=False),
+            "origin": begin.origin,
         },
-        uses=uses,
+        uses=begin.uses,
         cache_gb=tracking.cache_gb,
     )
 
 
-def identity(setting: Setting, inputs: dict) -> str:
+def identity(setting: Setting, inputs: dict, origin: Mapping) -> str:
     """What makes an experiment this one: its round 0 and its strategy, however many rounds are asked for."""
     strategy = OmegaConf.to_container(setting.config.strategy, resolve=True)
-    return hashlib.sha256(json.dumps([round_key(inputs), strategy], sort_keys=True).encode()).hexdigest()[:16]
+    made_of = [round_key(inputs), strategy]
+    if origin.get("transfer") != "ticket" and origin:  # another question, though its round may be the same
+        made_of.append(origin)
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def opening(setting: Setting, folder: ExperimentFolder, first: Mask, plan: Sequence[float]) -> str:

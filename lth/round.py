@@ -33,6 +33,7 @@ def play(
     listeners: Sequence[Listener] = (),
     display: Sequence = (),
     weights: bool = False,
+    score_start: bool = False,
 ) -> StoredRound:
     """The round of this ticket: from the store, or else rewound, trained, scored and stored.
 
@@ -45,6 +46,7 @@ def play(
         listeners: hear every row of the training's history as it is made, or as it was once made.
         display: Lightning callbacks that show progress.
         weights: they are needed; a round that came back from W&B without them is trained again.
+        score_start: the init is trained weights, to be scored before they are trained further.
     """
     inputs = setting.key_inputs(init, mask)
     key = round_key(inputs)
@@ -53,6 +55,7 @@ def play(
     with store.lock(key):
         if found := store.find(key, weights=weights):  # trained by another process while this one waited
             return retold(found, listeners)
+        before = start_scores(setting, mask) if score_start else {}
         recogniser = setting.recogniser(rewind(setting.init, mask))
         history = fit(setting, recogniser, mask, store.partial(key, trained_by), listeners, display)
         trained = history.elapsed
@@ -66,6 +69,7 @@ def play(
             "corpus": setting.corpus.name,
             **densities(setting, mask),
             **scores(setting, hypotheses),
+            **before,
             **training_summary(history),
             "seconds": round(trained + time.perf_counter() - started, 3),
             "trained_by": trained_by,
@@ -118,6 +122,12 @@ def evaluate(setting: Setting, recogniser: Recogniser) -> list[dict]:
         for name, batches in sets.items()
         for row in transcribe(recogniser, batches, setting.machine)
     ]
+
+
+def start_scores(setting: Setting, mask: Mask) -> dict:
+    """WER and CER of the weights that a round starts from. They are only reported: nothing is chosen by them."""
+    found = scores(setting, evaluate(setting, setting.recogniser(rewind(setting.init, mask))))
+    return {f"start_{name}": value for name, value in found.items() if name != "tests"}
 
 
 def densities(setting: Setting, mask: Mask) -> dict:

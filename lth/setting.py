@@ -20,6 +20,7 @@ from lth.speech.batches import AudioMemory, Utterances, test_loader, train_loade
 from lth.speech.corpus import Corpus, drop_too_short, unknown_characters
 from lth.speech.features import Features
 from lth.speech.noise import NoiseInjection
+from lth.speech.speaker import of_speaker
 from lth.speech.tokens import CharacterTokens
 from lth.tickets.mask import Mask
 from lth.training import schedule
@@ -79,6 +80,12 @@ class Setting:
     def dense(self) -> Mask:
         """The mask of round 0: every prunable weight kept."""
         return Mask.dense({name: self.init[name] for names in self.layers.values() for name in names})
+
+    def output(self) -> list[str]:
+        """The output layer: the model's tensors whose shape depends on the number of tokens."""
+        with torch.device("meta"):
+            other = build(self.config.model, features=self.features.bins, tokens=len(self.tokens) + 1).state_dict()
+        return [name for name, tensor in self.init.items() if other[name].shape != tensor.shape]
 
     def key_inputs(self, init: str, mask: Mask) -> dict:
         """Everything that can change the result of a round that starts from this init and mask."""
@@ -152,8 +159,11 @@ def learning_rate(options: DictConfig) -> Callable[[float], float]:
     return {"one_cycle": schedule.one_cycle, "fixed": schedule.fixed}[options.lr_schedule]
 
 
-def prepare(config: DictConfig) -> Setting:
+def prepare(config: DictConfig, known: str | None = None) -> Setting:
     """Read the corpus, choose the tokens and draw the init.
+
+    Args:
+        known: the symbols of a ticket; they are the tokens where they are enough for this corpus.
 
     Raises:
         UserError: anything in the config or the corpus that cannot work, before any training.
@@ -165,6 +175,10 @@ def prepare(config: DictConfig) -> Setting:
     features = build(config.features)
     corpus = build(config.corpus.loader)
     tokens = CharacterTokens(config.tokens) if config.tokens else CharacterTokens.of(_texts(corpus.train))
+    if known and not config.tokens and not unknown_characters(corpus.splits(), known):
+        tokens = CharacterTokens(known)
+    if config.get("speaker") is not None:
+        corpus = of_speaker(corpus, config.speaker, config.utterances, config.seed)
     if found := unknown_characters(corpus.splits(), tokens.symbols):
         raise UserError(f"{found}, which is not among the output tokens; correct the text or add it to tokens=")
     torch.manual_seed(config.seed)

@@ -47,8 +47,10 @@ def remembered(api: "wandb.Api", entity: str, project: str, name: str) -> list[R
     """
     what = f"resume={entity}/{project}/{name}"
     with asking(what):
-        filters = {"$and": [{"group": name}, {"jobType": "round"}]}
+        # By name, not by group: controls and seeds are in the group of another experiment.
+        filters = {"$and": [{"displayName": {"$regex": f"^{re.escape(name)}-round-"}}, {"jobType": "round"}]}
         runs = [run for run in api.runs(f"{entity}/{project}", filters=filters) if RUN_ID.fullmatch(run.id)]
+        runs = [run for run in runs if run.name.rpartition("-round-")[0] == name]
         if not runs:
             raise UserError(f"{what}: there is no round of an experiment {name} in that project")
         newest = max(runs, key=lambda run: run.created_at)
