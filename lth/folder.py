@@ -77,9 +77,15 @@ class ExperimentFolder:
             write_report(self.path)
 
     def link(self, number: int, stored: StoredRound) -> None:
-        """Link a round and note its key."""
+        """Link a round and note its key, and the same of the early weights that it rewinds to."""
         _link(self._round(number), stored.path)
         self.state["keys"][number : number + 1] = [stored.key]
+        late = stored.metrics["inputs"].get("rewind", {})
+        if "epoch" in late and "of" in late:
+            self.state["rewind"] = late["of"]
+            point = stored.path.parents[1] / "rounds" / late["of"] / "weights.safetensors"
+            if point.is_file():
+                _link(self.path / "rewind.safetensors", point)
         self._save()
 
     def mask(self, number: int) -> Mask | None:

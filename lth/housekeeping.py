@@ -132,7 +132,7 @@ def needs(root: Path, folders: Iterable[Path]) -> dict[Path, set[str]]:
     for folder in folders:
         state = document(folder / "experiment.json")
         found = [root / kind / key for key in state.get("keys", []) for kind in ("rounds", "records")]
-        found += [root / "inits" / str(state.get("init"))]
+        found += [root / "inits" / str(state.get("init")), root / "rounds" / str(state.get("rewind"))]
         found += entries(folder / "rounds")  # links
         found += [(folder / file).parent for file in recorded_files(folder)]
         for path in found:

@@ -92,7 +92,8 @@ def resume(ours: DictConfig) -> Past:
     config = at_home(about["config"], ours, what, about["inputs"])
     config.name, config.resume = name, None
     config.tracking.entity, config.tracking.project = entity, project
-    start = Start(init, mask if mask.density < 1 else None, source=ours.resume)
+    epoch = about["inputs"].get("rewind", {}).get("epoch", 0)  # if it started from a ticket of late rewinding
+    start = Start(init, mask if mask.density < 1 else None, source=ours.resume, epoch=epoch)
     return Past(what, rounds, labels, about["id"], about["identity"], config, start)
 
 
@@ -159,7 +160,8 @@ def _check_key(folder: Path, key: str, who: str) -> None:
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     mask, _ = load_mask(folder / "mask.lth")
     inputs = metrics.get("inputs", {})
-    if round_key(inputs) != key or inputs.get("mask") != mask.digest():
+    own_mask = "gradual" in inputs or inputs.get("mask") == mask.digest()  # a gradual round makes its mask
+    if round_key(inputs) != key or not own_mask:
         raise UserError(f"{who}: its files are not those of round {key}")
     read_jsonl(folder / "history.jsonl"), read_jsonl(folder / "hypotheses.jsonl")
 

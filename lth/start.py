@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from omegaconf import DictConfig
 from safetensors import SafetensorError
@@ -33,6 +34,7 @@ class Start:
     init: Mapping[str, Tensor] | None = None
     mask: Mask | None = None
     source: str = ""
+    epoch: int = 0  # of the training, that the init is the end of: with late rewinding
     uses: tuple[str, ...] = ()  # the W&B artifacts that it came from
 
     @property
@@ -81,19 +83,43 @@ def from_path(path: Path) -> Start:
             raise UserError(f"ticket={path}: this experiment has found no ticket yet")
         path = path / "rounds" / f"round-{chosen.round:02d}"
     folder = path if path.is_dir() else path.parent
-    mask, _ = load_mask(folder / "mask.lth" if path.is_dir() else path)
-    metrics = _json(folder / "metrics.json")
-    digest = metrics.get("inputs", {}).get("init")
-    places = [folder, folder.absolute().parents[1], folder.resolve().parents[1] / "inits" / str(digest)]
+    mask, about = load_mask(folder / "mask.lth" if path.is_dir() else path)
+    late = late_point(about, f"ticket={path}")
+    digest = late.weights if late else _json(folder / "metrics.json").get("inputs", {}).get("init")
+    beside, store = (folder, folder.absolute().parents[1]), folder.resolve().parents[1]
+    places = [*(place / "init.safetensors" for place in beside), store / "inits" / str(digest) / "init.safetensors"]
+    if late:
+        places = [*(place / "rewind.safetensors" for place in beside), *places]
+        places.append(store / "rounds" / late.round / "weights.safetensors")
     for place in places:
-        if (place / "init.safetensors").is_file():
-            init = read_init(place / "init.safetensors")
+        if place.is_file():
+            init = read_init(place)
             if digest in (None, tensors_digest(init)):
-                return Start(init, mask, source=str(path))
+                return Start(init, mask, source=str(path), epoch=late.epoch if late else 0)
+    what, name = (f"the weights of epoch {late.epoch} that", "rewind") if late else ("the init", "init")
     raise UserError(
-        f"ticket={path}: the init this ticket rewinds to is not there; "
-        f"put its init.safetensors beside {folder / 'mask.lth'}"
+        f"ticket={path}: {what} this ticket rewinds to is not there; "
+        f"put its {name}.safetensors beside {folder / 'mask.lth'}"
     )
+
+
+class Late(NamedTuple):
+    """What a ticket of late rewinding returns to: the weights at the end of an epoch of a round's training."""
+
+    epoch: int
+    weights: str  # their digest
+    round: str  # key of the round that stopped there; empty for a ticket that was given these weights as its init
+
+
+def late_point(about: Mapping, what: str) -> Late | None:
+    """What a mask file says of late rewinding; None where its ticket rewinds to the init."""
+    if "rewind_epoch" not in about:
+        return None
+    late = Late(about["rewind_epoch"], about.get("rewind_weights"), about.get("rewind_round", ""))
+    digests = all(isinstance(text, str) and re.fullmatch(r"[0-9a-f]*", text) for text in late[1:])
+    if not (type(late.epoch) is int and late.epoch >= 1 and digests and late.weights):
+        raise UserError(f"{what}: its mask makes no sense of what it rewinds to; fetch it again")
+    return late
 
 
 def from_artifact(name: str, folder: Path) -> Start:
