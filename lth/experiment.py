@@ -114,6 +114,7 @@ class Lottery:
                 stored.metrics,
                 init=self.init,
                 mask=stored.path / "mask.lth",
+                rewind=stored.point,
                 weights=stored.path / "weights.safetensors" if self.setting.config.tracking.log_weights else None,
                 files=[stored.path / name for name in ROUND_FILES],
             )

@@ -80,12 +80,9 @@ class ExperimentFolder:
         """Link a round and note its key, and the same of the early weights that it rewinds to."""
         _link(self._round(number), stored.path)
         self.state["keys"][number : number + 1] = [stored.key]
-        late = stored.metrics["inputs"].get("rewind", {})
-        if "epoch" in late and "of" in late:
-            self.state["rewind"] = late["of"]
-            point = stored.path.parents[1] / "rounds" / late["of"] / "weights.safetensors"
-            if point.is_file():
-                _link(self.path / "rewind.safetensors", point)
+        if stored.point is not None:
+            self.state["rewind"] = stored.point.parent.name
+            _link(self.path / "rewind.safetensors", stored.point)
         self._save()
 
     def mask(self, number: int) -> Mask | None:

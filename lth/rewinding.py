@@ -190,6 +190,8 @@ def rewinding(config: DictConfig, begin: int = 0) -> Rewind:
         return Init()
     rewind, epochs = build(config.strategy.rewind), config.trainer.max_epochs
     if isinstance(rewind, Epoch) and not begin < rewind.epoch < epochs:
+        if epochs - begin < 2:
+            raise UserError(f"strategy/rewind=epoch needs more epochs than trainer.max_epochs={epochs}")
         raise UserError(
             f"strategy.rewind.epoch={rewind.epoch} will not do: it is one of {begin + 1} to {epochs - 1}, after the "
             f"start and before the end of a training of trainer.max_epochs={epochs}"

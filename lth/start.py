@@ -34,7 +34,7 @@ class Start:
     init: Mapping[str, Tensor] | None = None
     mask: Mask | None = None
     source: str = ""
-    epoch: int = 0  # of the training, that the init is the end of: with late rewinding
+    epoch: int = 0  # at whose end the init was taken, and after which training goes on: with late rewinding
     uses: tuple[str, ...] = ()  # the W&B artifacts that it came from
 
     @property
@@ -132,18 +132,24 @@ def from_artifact(name: str, folder: Path) -> Start:
         artifact = api.artifact(name)
         if artifact.type != "mask":
             raise UserError(f"{what} is an artifact of type {artifact.type}, not a mask")
-        mask, _ = load_mask(download(artifact, "mask.lth", Path(scratch)))
+        mask, about = load_mask(download(artifact, "mask.lth", Path(scratch)))
+        late = late_point(about, what)
         run = artifact.logged_by()
         if run is None:
             raise UserError(f"{what}: the run that logged this mask is gone, and with it the way to its init")
-        inits = [one for many in (run.used_artifacts(), run.logged_artifacts()) for one in many if one.type == "init"]
-        if not inits:
-            raise UserError(f"{what}: its run {run.name} names no init; upload it again with python -m lth.sync")
-        init = read_init(download(inits[0], "init.safetensors", Path(scratch)))
-    digest = run.config.get("inputs", {}).get("init")
+        made = [one for many in (run.used_artifacts(), run.logged_artifacts()) for one in many]
+        # With late rewinding the init is not what the ticket returns to, unless it was given as such a ticket itself.
+        kind, file = ("rewind", "weights.safetensors") if late and late.round else ("init", "init.safetensors")
+        origins = [one for one in made if one.type == kind]
+        if not origins:
+            lacks = f"no weights of epoch {late.epoch} to rewind to" if kind == "rewind" else "no init"
+            raise UserError(f"{what}: its run {run.name} names {lacks}; upload it again with python -m lth.sync")
+        init = read_init(download(origins[0], file, Path(scratch)))
+    digest = late.weights if late else run.config.get("inputs", {}).get("init")
     if digest not in (None, tensors_digest(init)):
-        raise UserError(f"{what}: {inits[0].name} is not the init that this mask was found with")
-    return Start(init, mask, name, tuple(f"{one.entity}/{one.project}/{one.name}" for one in (inits[0], artifact)))
+        raise UserError(f"{what}: {origins[0].name} is not the {kind} that this mask was found with")
+    uses = tuple(f"{one.entity}/{one.project}/{one.name}" for one in (origins[0], artifact))
+    return Start(init, mask, name, uses, late.epoch if late else 0)
 
 
 def read_init(path: Path) -> dict[str, Tensor]:

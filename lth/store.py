@@ -113,6 +113,15 @@ class StoredRound:
                 f"{file} holds no weights ({error}); delete {self.path} and run the experiment again to rebuild it"
             ) from error
 
+    @property
+    def point(self) -> Path | None:
+        """With late rewinding: the file of the early weights that the round rewinds to, where the store has it."""
+        late = self.metrics["inputs"].get("rewind", {})
+        if "epoch" not in late or "of" not in late:
+            return None
+        file = self.path.parents[1] / "rounds" / late["of"] / "weights.safetensors"
+        return file if file.is_file() else None
+
     def hypotheses(self) -> list[dict]:
         return read_jsonl(self.path / "hypotheses.jsonl")
 
