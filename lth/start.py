@@ -34,8 +34,8 @@ class Start:
     init: Mapping[str, Tensor] | None = None
     mask: Mask | None = None
     source: str = ""
-    epoch: int = 0  # at whose end the init was taken, and after which training goes on: with late rewinding
     uses: tuple[str, ...] = ()  # the W&B artifacts that it came from
+    epoch: int = 0  # at whose end the init was taken, and after which training goes on: with late rewinding
 
     @property
     def density(self) -> float:
