@@ -15,7 +15,11 @@ from lth.errors import UserError
 from lth.experiment import run
 from lth.maskfile import load_mask
 from tests.configs import compose
+from tests.loopback_wandb import fixture
 from tests.lottery import KILLED, command, kill_at, play, result
+
+wandb_client = fixture.wandb_client
+wandb_server = fixture.wandb_server
 
 WORDS = ("strategy=gradual", "strategy.gradual.every=3", "strategy.gradual.end=0.8", "trainer.max_epochs=3")
 TRAINER = lth.training.train.trainer
@@ -127,3 +131,12 @@ def test_senseless_values_are_refused_before_training(tmp_path, cache, words, co
     with pytest.raises(UserError, match=complaint):
         lottery("strategy=gradual", *words, outputs=tmp_path, cache=cache)
     assert not (tmp_path / "store").exists()
+
+
+def test_wandb_brings_a_gradual_experiment_back(wandb_server, tmp_path, cache):
+    there, here = tmp_path / "there", tmp_path / "here"
+    words = ("strategy=gradual", "rounds=1", "tracking.log_weights=true")
+    lottery(*words, "tracking=online", outputs=there, cache=cache)
+    lottery("resume=loopback/audio-lottery/demo", "rounds=1", outputs=here, cache=cache)
+    assert result(here / "demo") == result(there / "demo")
+    assert mask(here / "demo", 1).density == 0.5 and not wandb_server.state.unknown
