@@ -136,9 +136,11 @@ def _label(remembered_round: RememberedRound, folder: Path) -> dict:
             raise ValueError("it has no config")
         if not all(isinstance(about["inputs"][name], str) for name in ("init", "accelerator", "precision")):
             raise ValueError("it does not say what round 0 was made from")
+        if type(about["inputs"].get("rewind", {}).get("epoch", 0)) is not int:
+            raise ValueError("round 0 goes on from no epoch")
         if not all(isinstance(name, str) for name in label["uses"]):
             raise ValueError("it does not say what the round was made from")
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{remembered_round.run.name}: its round.json makes no sense ({error})") from error
     return label
 

@@ -21,7 +21,7 @@ from lth.maskfile import load_mask
 from lth.rewinding import Ticket
 from lth.round import play
 from lth.setting import prepare
-from lth.store import Store, round_key
+from lth.store import Store, StoredRound, round_key
 from tests.configs import compose
 from tests.loopback_wandb import fixture
 from tests.lottery import command, result
@@ -285,3 +285,15 @@ def test_senseless_values_are_refused_before_training(tmp_path, cache, words, co
     with pytest.raises(UserError, match=complaint):
         lottery(*words, outputs=tmp_path, cache=cache)
     assert not (tmp_path / "store").exists()
+
+
+def test_early_weights_are_only_looked_for_in_the_store(tmp_path):
+    """Metrics may come from W&B; what they name must not lead out of the store."""
+    for name in ("secret", "store/rounds/aa", "store/rounds/" + "ab" * 16):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "weights.safetensors").touch()
+    places = {"../../secret": False, "aa": False, "ab" * 16: True, "cd" * 16: False, None: False}
+    for of, there in places.items():
+        round = StoredRound(tmp_path / "store/rounds/aa")
+        (round.path / "metrics.json").write_text(json.dumps({"inputs": {"rewind": {"epoch": 1, "of": of}}}))
+        assert (round.point is not None) == there
