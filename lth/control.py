@@ -113,11 +113,15 @@ def experiment(base: DictConfig, ticket: Ticket, found: Found, kind: str, seed: 
         inputs["trainer"] = inputs["trainer"] | longer
 
     def change(setting: Setting, mask: Mask) -> tuple[Setting, Mask]:
-        check_same_setting(inputs, setting.key_inputs(inputs["init"], mask), kind)
+        ours = setting.key_inputs(inputs["init"], mask)
+        check_same_setting({name: inputs[name] for name in inputs if name in ours}, ours, kind)
         return replaced(kind, seed)(setting, mask)
 
     origin = {"source": dict(ticket.about), "control": kind, "control_seed": seed, "transfer": None}
-    start = Start(ticket.init, ticket.mask, ticket.source, ticket.uses, ticket.tokens, origin, change=change)
+    epoch = 0 if kind in ("fresh", "dense") else ticket.epoch  # what is new, or dense, trains from the start
+    start = Start(
+        ticket.init, ticket.mask, ticket.source, ticket.uses, ticket.tokens, origin, epoch=epoch, change=change
+    )
     return config, start
 
 

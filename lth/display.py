@@ -1,6 +1,8 @@
 """What a person watches while a lottery runs: round, epoch, loss, dev WER, time left."""
 
+import contextlib
 import time
+from collections.abc import Iterator
 
 from lightning import Callback
 from rich.console import Console
@@ -32,6 +34,16 @@ class Display(Callback):
     def begin(self, number: int, density: float) -> None:
         """The round about to be played."""
         self.round, self.density, self._dev = number, density, ""
+
+    @contextlib.contextmanager
+    def aside(self, number: int, density: float) -> Iterator[None]:
+        """Another round that has to be played in the middle of this one."""
+        own = self.round, self.density, self._dev
+        self.begin(number, density)
+        try:
+            yield
+        finally:
+            self.round, self.density, self._dev = own
 
     def on_train_start(self, trainer, module) -> None:
         self._started, self._first = time.perf_counter(), trainer.current_epoch

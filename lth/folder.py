@@ -79,9 +79,12 @@ class ExperimentFolder:
             write_report(self.path)
 
     def link(self, number: int, stored: StoredRound) -> None:
-        """Link a round and note its key."""
+        """Link a round and note its key, and the same of the early weights that it rewinds to."""
         _link(self._round(number), stored.path)
         self.state["keys"][number : number + 1] = [stored.key]
+        if stored.point is not None:
+            self.state["rewind"] = stored.point.parent.name
+            _link(self.path / "rewind.safetensors", stored.point)
         self._save()
 
     def mask(self, number: int) -> Mask | None:

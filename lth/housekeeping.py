@@ -137,7 +137,7 @@ def needs(root: Path, folders: Iterable[Path]) -> dict[Path, set[str]]:
         state = document(folder / "experiment.json")
         found = [root / kind / key for key in state.get("keys", []) for kind in ("rounds", "records")]
         found += [path for key in state.get("keys", []) for path in heard[key]]
-        found += [root / "inits" / str(state.get("init"))]
+        found += [root / "inits" / str(state.get("init")), root / "rounds" / str(state.get("rewind"))]
         found += entries(folder / "rounds")  # links
         found += [(folder / file).parent for file in recorded_files(folder)]
         for path in found:

@@ -100,6 +100,7 @@ def resume(ours: DictConfig) -> Past:
         source=ours.resume,
         uses=tuple(labels[0]["uses"]),
         origin=origin,
+        epoch=about["inputs"].get("rewind", {}).get("epoch", 0),  # it started from a ticket of late rewinding
         trained=origin.get("transfer") == "weights",
     )
     return Past(what, rounds, labels, about["id"], about["identity"], config, start)
@@ -144,9 +145,11 @@ def _label(remembered_round: RememberedRound, folder: Path) -> dict:
             raise ValueError("it has no config")
         if not all(isinstance(about["inputs"][name], str) for name in ("init", "accelerator", "precision")):
             raise ValueError("it does not say what round 0 was made from")
+        if type(about["inputs"].get("rewind", {}).get("epoch", 0)) is not int:
+            raise ValueError("round 0 goes on from no epoch")
         if not all(isinstance(name, str) for name in label["uses"]):
             raise ValueError("it does not say what the round was made from")
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{remembered_round.run.name}: its round.json makes no sense ({error})") from error
     return label
 
@@ -168,6 +171,7 @@ def _check_key(folder: Path, key: str, who: str) -> None:
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     mask, _ = load_mask(folder / "mask.lth")
     inputs = metrics.get("inputs", {})
-    if round_key(inputs) != key or inputs.get("mask") != mask.digest():
+    own_mask = "gradual" in inputs or inputs.get("mask") == mask.digest()  # a gradual round makes its mask
+    if round_key(inputs) != key or not own_mask:
         raise UserError(f"{who}: its files are not those of round {key}")
     read_jsonl(folder / "history.jsonl"), read_jsonl(folder / "hypotheses.jsonl")

@@ -107,8 +107,12 @@ class Setting:
         """The model with fresh values from its own initialiser."""
         return build(self.config.model, features=self.features.bins, tokens=len(self.tokens))
 
-    def recogniser(self, weights: dict[str, Tensor]) -> Recogniser:
-        """A recogniser whose model has these weights, ready to train or to transcribe."""
+    def recogniser(self, weights: dict[str, Tensor], rate: float | None = None) -> Recogniser:
+        """A recogniser whose model has these weights, ready to train or to transcribe.
+
+        Args:
+            rate: a fixed learning rate as a share of ``trainer.lr``, instead of the trainer's schedule.
+        """
         model = self.model()
         model.load_state_dict(weights)
         options = self.config.trainer
@@ -119,7 +123,7 @@ class Setting:
             augment=build(self.config.augment.spec) if self.config.augment.spec else None,
             lr=options.lr,
             weight_decay=options.weight_decay,
-            rate=learning_rate(options),
+            rate=learning_rate(options) if rate is None else functools.partial(schedule.fixed, rate=rate),
             utterances=self.utterances,
             seed=self.seed,
         )

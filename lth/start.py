@@ -32,6 +32,7 @@ class Start:
         tokens: the symbols the ticket's model puts out, where that is known.
         origin: ``source``, ``control`` and ``transfer``, for the experiment's folder.
         rewinds_to: digest of the ticket's init, where that init is not taken.
+        epoch: at whose end the init was taken, and after which training goes on: with late rewinding.
         trained: the init is trained weights, worth scoring before they are trained further.
         change: a control's change of the setting's init and of the mask.
     """
@@ -43,6 +44,7 @@ class Start:
     tokens: str | None = None
     origin: Mapping = field(default_factory=dict)
     rewinds_to: str = ""
+    epoch: int = 0
     trained: bool = False
     change: Callable[[Setting, Mask], tuple[Setting, Mask]] | None = None
 
@@ -115,6 +117,7 @@ def start(config: DictConfig) -> Start:
         tokens=ticket.tokens,
         origin={"source": dict(ticket.about), "control": None, "transfer": mode},
         rewinds_to="" if init or weights else tensors_digest(ticket.init),
+        epoch=ticket.epoch if init else 0,
         trained=weights,
     )
 

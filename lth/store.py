@@ -22,6 +22,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import socket
 from collections.abc import Iterable, Iterator, Mapping
@@ -113,6 +114,15 @@ class StoredRound:
             raise CorruptRound(
                 f"{file} holds no weights ({error}); delete {self.path} and run the experiment again to rebuild it"
             ) from error
+
+    @property
+    def point(self) -> Path | None:
+        """With late rewinding: the file of the early weights that the round rewinds to, where the store has it."""
+        late = self.metrics["inputs"].get("rewind", {})
+        if "epoch" not in late or not re.fullmatch("[0-9a-f]{32}", str(late.get("of"))):  # W&B may have sent it
+            return None
+        file = self.path.parents[1] / "rounds" / late["of"] / "weights.safetensors"
+        return file if file.is_file() else None
 
     def hypotheses(self) -> list[dict]:
         return read_jsonl(self.path / "hypotheses.jsonl")

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 from omegaconf import DictConfig
@@ -53,6 +54,7 @@ class Ticket:
         uses: the W&B artifacts of its init and mask.
         weights: reads its trained weights.
         found: reads the experiment that found it.
+        epoch: of late rewinding: ``init`` are the weights at its end, and training goes on from there.
     """
 
     init: Mapping[str, Tensor]
@@ -63,6 +65,7 @@ class Ticket:
     uses: tuple[str, ...]
     weights: Callable[[], dict[str, Tensor]]
     found: Callable[[], Found]
+    epoch: int = 0
 
 
 def find(config: DictConfig) -> Ticket | None:
@@ -96,12 +99,13 @@ def from_path(path: Path) -> Ticket:
     folder = path if path.is_dir() else path.parent
     mask, about = load_mask(folder / "mask.lth" if path.is_dir() else path)
     metrics = read_json(folder / "metrics.json")
-    digest = metrics.get("inputs", {}).get("init")
-    init = _init(folder, digest)
+    late = late_point(about, f"ticket={path}")
+    init = _init(folder, late.weights if late else metrics.get("inputs", {}).get("init"), late)
     if init is None:
+        what, file = (f"the weights of epoch {late.epoch} that", "rewind") if late else ("the init", "init")
         raise UserError(
-            f"ticket={path}: the init this ticket rewinds to is not there; "
-            f"put its init.safetensors beside {folder / 'mask.lth'}"
+            f"ticket={path}: {what} this ticket rewinds to is not there; "
+            f"put its {file}.safetensors beside {folder / 'mask.lth'}"
         )
     home = _home(folder, metrics)
     known = read_json(home / "experiment.json") if home else {}
@@ -117,7 +121,27 @@ def from_path(path: Path) -> Ticket:
         uses_of(*records) if all(records) and records else (),
         weights=lambda: _weights(folder),
         found=lambda: _found(path, home, number, metrics),
+        epoch=late.epoch if late else 0,
     )
+
+
+class Late(NamedTuple):
+    """What a ticket of late rewinding returns to: the weights at the end of an epoch of a round's training."""
+
+    epoch: int
+    weights: str  # their digest
+    round: str  # key of the round that stopped there; empty for a ticket that was given these weights as its init
+
+
+def late_point(about: Mapping, what: str) -> Late | None:
+    """What a mask file says of late rewinding; None where its ticket rewinds to the init."""
+    if "rewind_epoch" not in about:
+        return None
+    late = Late(about["rewind_epoch"], about.get("rewind_weights"), about.get("rewind_round", ""))
+    digests = all(isinstance(text, str) and re.fullmatch(r"[0-9a-f]*", text) for text in late[1:])
+    if not (type(late.epoch) is int and late.epoch >= 1 and digests and late.weights):
+        raise UserError(f"{what}: its mask makes no sense of what it rewinds to; fetch it again")
+    return late
 
 
 def uses_of(first: RoundRecord, own: RoundRecord) -> tuple[str, ...]:
@@ -152,11 +176,15 @@ def read_json(path: Path) -> dict:
         raise UserError(f"{path} is damaged ({error})") from error
 
 
-def _init(folder: Path, digest: str | None) -> dict[str, Tensor] | None:
-    places = [folder, folder.absolute().parent.parent, folder.resolve().parent.parent / "inits" / str(digest)]
+def _init(folder: Path, digest: str | None, late: Late | None) -> dict[str, Tensor] | None:
+    beside, store = (folder, folder.absolute().parent.parent), folder.resolve().parent.parent
+    places = [*(place / "init.safetensors" for place in beside), store / "inits" / str(digest) / "init.safetensors"]
+    if late:
+        places = [*(place / "rewind.safetensors" for place in beside), *places]
+        places.append(store / "rounds" / late.round / "weights.safetensors")
     for place in places:
-        if (place / "init.safetensors").is_file():
-            init = read_init(place / "init.safetensors")
+        if place.is_file():
+            init = read_init(place)
             if digest in (None, tensors_digest(init)):
                 return init
     return None

@@ -21,7 +21,7 @@ import lth.robustness
 import lth.round
 import lth.setting
 import lth.speech.batches
-import lth.start
+import lth.ticket
 import lth.trial
 from lth.analysis.rounds import Row, read_csv, winning
 from lth.maskfile import load_mask
@@ -142,7 +142,7 @@ def seal(monkeypatch):
     monkeypatch.setattr(lth.speech.batches, "load_audio", sealed_audio(lth.speech.batches.load_audio))
     monkeypatch.setattr(StoredRound, "metrics", property(sealed_metrics))
     monkeypatch.setattr(StoredRound, "hypotheses", sealed_hypotheses(StoredRound.hypotheses))
-    monkeypatch.setattr(lth.start, "read_csv", lambda path: [sealed_row(row) for row in read_csv(path)])
+    monkeypatch.setattr(lth.ticket, "read_csv", lambda path: [sealed_row(row) for row in read_csv(path)])
     scoring = [(lth.round, "evaluate"), (lth.round, "scores"), (lth.experiment, "measure")]
     showing = [(lth.folder, "write_csv"), (lth.folder, "write_report"), (lth.experiment, "summary_table")]
     for owner, name in [*scoring, *showing, (lth.display.Display, "end")]:
@@ -164,7 +164,7 @@ def lottery(*words, outputs, cache):
 def test_a_lottery_with_test_sets_that_cannot_be_read(seal, tmp_path, cache):
     heard = lottery(*GRID, outputs=tmp_path, cache=cache)
     assert len(heard) == 3
-    start = lth.start.from_path(tmp_path / "demo")  # ticket=outputs/demo chooses again
+    start = lth.ticket.from_path(tmp_path / "demo")  # ticket=outputs/demo chooses again
     rows = read_csv(tmp_path / "demo/rounds.csv")
     ticket = next(row for row in winning(rows) if row)
     assert start.mask.digest() == load_mask(tmp_path / f"demo/rounds/round-{ticket.round:02d}/mask.lth")[0].digest()
@@ -244,7 +244,7 @@ def selected(outputs):
     dev = [
         [x for x in r.read_text().splitlines() if json.loads(x)["set"] == "dev"] for r in folder.glob("rounds/*/hyp*")
     ]
-    ticket = lth.start.from_path(folder).mask.digest()
+    ticket = lth.ticket.from_path(folder).mask.digest()
     masks = [load_mask(r / "mask.lth")[0].digest() for r in rounds]
     weights = [f["weights.safetensors"] for f in files]
     chosen = lth.robustness.chosen(read_csv(folder / "rounds.csv"))

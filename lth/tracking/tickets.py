@@ -13,7 +13,7 @@ from lth.analysis.rounds import Row
 from lth.errors import UserError
 from lth.maskfile import load_mask
 from lth.store import tensors_digest
-from lth.ticket import Found, Ticket, read_init
+from lth.ticket import Found, Ticket, late_point, read_init
 from lth.tracking.fetch import asking, connect, download
 from lth.tracking.remember import RUN_ID
 from lth.tracking.upload import found
@@ -41,13 +41,19 @@ def from_artifact(name: str, folder: Path) -> Ticket:
         run = artifact.logged_by()
         if run is None:
             raise UserError(f"{what}: the run that logged this mask is gone, and with it the way to its init")
-        inits = [one for many in (run.used_artifacts(), run.logged_artifacts()) for one in many if one.type == "init"]
-        if not inits:
-            raise UserError(f"{what}: its run {run.name} names no init; upload it again with python -m lth.sync")
-        init = read_init(download(inits[0], "init.safetensors", Path(scratch)))
+        late = late_point(about, what)
+        made = [one for many in (run.used_artifacts(), run.logged_artifacts()) for one in many]
+        # With late rewinding the init is not what the ticket returns to, unless it was given as such a ticket itself.
+        kind, file = ("rewind", "weights.safetensors") if late and late.round else ("init", "init.safetensors")
+        origins = [one for one in made if one.type == kind]
+        if not origins:
+            lacks = f"no weights of epoch {late.epoch} to rewind to" if kind == "rewind" else "no init"
+            raise UserError(f"{what}: its run {run.name} names {lacks}; upload it again with python -m lth.sync")
+        init = read_init(download(origins[0], file, Path(scratch)))
     inputs = run.config.get("inputs", {})
-    if inputs.get("init") not in (None, tensors_digest(init)):
-        raise UserError(f"{what}: {inits[0].name} is not the init that this mask was found with")
+    digest = late.weights if late else inputs.get("init")
+    if digest not in (None, tensors_digest(init)):
+        raise UserError(f"{what}: {origins[0].name} is not the {kind} that this mask was found with")
     there = There(api, what, run, artifact)
     return Ticket(
         init,
@@ -55,9 +61,10 @@ def from_artifact(name: str, folder: Path) -> Ticket:
         name,
         {"experiment": None, "name": there.name, "round": there.number, "key": about.get("key"), "mask": mask.digest()},
         inputs.get("tokens"),
-        tuple(f"{one.entity}/{one.project}/{one.name}" for one in (inits[0], artifact)),
+        tuple(f"{one.entity}/{one.project}/{one.name}" for one in (origins[0], artifact)),
         there.weights,
         there.found,
+        late.epoch if late else 0,
     )
 
 
