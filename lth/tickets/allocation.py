@@ -178,42 +178,46 @@ def apportion(total: int, shares: Mapping[str, Fraction]) -> dict[str, int]:
 
 def rehearse(
     allocation: Allocation,
-    amounts: Iterable[float],
-    sizes: Mapping[str, int],
+    share: Callable[[int, int], float],
+    rounds: int,
+    survivors: Mapping[str, int],
     layers: Layers,
-    shapes: Shapes | None = None,
-    room: Mapping[str, int] | None = None,
+    shapes: Shapes,
+    room: Mapping[str, int],
 ) -> list[float]:
-    """The density after each round by counting alone, so that what cannot work is refused before training.
+    """The share of round 0's weights left after each round, by counting alone: what cannot work is refused before
+    training.
 
     Exact where single weights are pruned: totals do not depend on which weights of a pool go.
 
     Args:
         allocation: how each round's amount is spread.
-        amounts: the share of the survivors that each round prunes.
-        sizes: the weights each prunable parameter starts with.
+        share: (round, survivors of the round before) -> the share of those that it prunes.
+        rounds: how many.
+        survivors: the weights each prunable parameter starts with.
         layers: their names by layer.
         shapes: of the parameters.
-        room: how many of its weights each may lose in all, if not every one.
+        room: how many of its weights each may lose in all.
 
     Raises:
         ValueError: the allocation refuses a round, or asks for more than there is room for.
     """
-    survivors, total, densities = dict(sizes), sum(sizes.values()), []
-    least = {name: size - (size if room is None else room[name]) for name, size in sizes.items()}
-    for number, amount in enumerate(amounts, start=1):
-        for names, count in allocation(survivors, layers, amount, shapes) if amount else []:
-            free = sum(survivors[name] - least[name] for name in names)
+    first, left, room, densities = survivors, dict(survivors), dict(room), []
+    for number in range(1, rounds + 1):
+        amount = share(number, sum(left.values()))
+        for names, count in allocation(left, layers, amount, shapes) if amount else []:
+            free = sum(room[name] for name in names)
             if count > free:
                 where = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
-                stays = sum(least[name] for name in names) / max(1, sum(sizes[name] for name in names))
+                least = 1 - free / max(1, sum(left[name] for name in names))
                 raise ValueError(
-                    f"round {number} prunes {count} weights of {where}, and the structure lets {free} go: of those "
-                    f"parameters {stays:.2%} stay; prune less or play fewer rounds."
+                    f"round {number} is to prune {count} weights of {where}, where the structure leaves {free} to "
+                    f"prune and keeps {least:.1%}: prune less or play fewer rounds."
                 )
             for name in names:
-                taken = min(count, survivors[name] - least[name])
-                survivors[name] -= taken
+                taken = min(count, room[name])
+                left[name] -= taken
+                room[name] -= taken
                 count -= taken
-        densities.append(sum(survivors.values()) / total)
+        densities.append(sum(left.values()) / sum(first.values()))
     return densities

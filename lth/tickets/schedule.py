@@ -1,7 +1,7 @@
 """How much a round prunes.
 
 Two kinds, both pure functions of the round's number, so that a resumed experiment prunes what an uninterrupted
-one would. A `Schedule` says what share of the survivors goes, whatever they are. A `Course` says what share of
+one would. A `Schedule` says what share of the survivors goes, whatever they are. A `Curve` says what share of
 the prunable weights is left; it begins at the density of round 0, which is 1 unless that is somebody's ticket.
 """
 
@@ -71,7 +71,7 @@ def decaying(amount: float = 0.2, prune_factor: float = 0.9) -> Schedule:
     return Schedule(amount, prune_factor)
 
 
-class Course:
+class Curve:
     """Where a schedule goes, in densities of the prunable weights."""
 
     def density(self, rounds: int, start: float = 1.0) -> float:
@@ -83,47 +83,51 @@ class Course:
         return 1 - self.density(round, start) / self.density(round - 1, start)
 
     def rounds(self, asked: int, target: float | None, start: float = 1.0) -> int:
-        """Pruned rounds to play: the course's own number, whatever is `asked`; fewer if that reaches `target`.
+        """Pruned rounds to play: as many as the curve has, or fewer if that reaches `target`; none if `asked` is 0.
 
         Raises:
-            ValueError: round 0 is not denser than the course's first density, or `target` is under its last.
+            ValueError: round 0 is not denser than the curve's first density, or `target` is under its last.
         """
+        if not asked:
+            return 0
         length = self.length
         densities = [self.density(number, start) for number in range(length + 1)]
         check_densities(densities[1:], start)
         if target is None:
             return length
         if target < densities[-1] * (1 - 1e-9):
-            raise ValueError(f"the schedule ends at a density of {densities[-1]:.2%}: let it go further.")
+            raise ValueError(
+                f"the schedule ends at a density of {densities[-1]:.2%}: raise the target or add a density."
+            )
         return next(n for n, density in enumerate(densities) if density <= target * (1 + 1e-9))
 
 
 @dataclass(frozen=True)
-class Cubic(Course):
+class Cubic(Curve):
     """Fast at first, gently at the end, to exactly `target` in round N = `length` (Zhu and Gupta 2017, eq. 1).
 
     Sparsity s_n = s_N + (s_0 - s_N) (1 - n / N)^3, s_0 being that of round 0.
 
     Raises:
-        ValueError: no `target` between 0 and 1, or `length` not at least 1.
+        ValueError: no `target` between 0 and 1; with no rounds to play there need be none.
     """
 
     target: float
     length: int
 
     def __post_init__(self):
+        if not self.length:  # a dense round alone, or a control: nothing is pruned
+            return
         if self.target is None:
             raise ValueError("a cubic schedule ends at a density and needs one, such as target=0.1.")
         check_densities([self.target])
-        if type(self.length) is not int or self.length < 1:
-            raise ValueError(f"a cubic schedule takes rounds=1 or more to its target, not {self.length!r}.")
 
     def density(self, rounds: int, start: float = 1.0) -> float:
         return self.target + (start - self.target) * (1 - min(rounds / self.length, 1)) ** 3
 
 
 @dataclass(frozen=True)
-class Listed(Course):
+class Listed(Curve):
     """Densities one by one: ``densities[n - 1]`` of the prunable weights are left after round n.
 
     Raises:
@@ -146,7 +150,7 @@ class Listed(Course):
 
 
 @dataclass(frozen=True)
-class OneShot(Course):
+class OneShot(Curve):
     """A single pruned round: to a density of `target`, or without one by the share `first` of round 0's weights.
 
     Raises:
