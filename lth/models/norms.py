@@ -1,5 +1,6 @@
 """Norms of what a model's matrices are multiplied with, taken while it runs."""
 
+from functools import partial
 from typing import Self
 
 import torch
@@ -32,8 +33,7 @@ class InputNorms:
         for name, module in self._model.named_modules():
             for kind, squares in ((nn.Conv2d, self._conv), (nn.Linear, self._linear), (nn.RNNBase, self._recurrent)):
                 if isinstance(module, kind):
-                    hook = lambda module, args, result, name=name, squares=squares: squares(name, module, args, result)
-                    self._hooks.append(module.register_forward_hook(hook))
+                    self._hooks.append(module.register_forward_hook(partial(squares, name)))
         return self
 
     def __exit__(self, *_) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from fractions import Fraction
 from itertools import pairwise
+from math import prod
 
 from lth.tickets.cluster import Shapes
 
@@ -209,10 +210,10 @@ def rehearse(
             free = sum(room[name] for name in names)
             if count > free:
                 where = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
-                least = 1 - free / max(1, sum(left[name] for name in names))
+                floor = (sum(left[name] for name in names) - free) / sum(prod(shapes[name]) for name in names)
                 raise ValueError(
-                    f"round {number} is to prune {count} weights of {where}, where the structure leaves {free} to "
-                    f"prune and keeps {least:.1%}: prune less or play fewer rounds."
+                    f"round {number} is to prune {count} weights of {where}, and the structure lets {free} go, "
+                    f"down to a density of {floor:.2%}: prune less or play fewer rounds."
                 )
             for name in names:
                 taken = min(count, room[name])
