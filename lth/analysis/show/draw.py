@@ -111,8 +111,8 @@ def _scale(axes: Axes, axis: Axis, side, most: int) -> None:
         side.set_minor_locator(NullLocator())
         side.set_minor_formatter(NullFormatter())
         side.set_view_interval(low, high, ignore=True)
-    elif axis.kind == "count":
-        side.set_major_locator(MaxNLocator(nbins=most, integer=True))
+    else:
+        side.set_major_locator(MaxNLocator(nbins=most, steps=[1, 2, 5, 10], integer=axis.kind == "count"))
     if axis.reverse:
         side.set_inverted(True)
 
@@ -166,7 +166,8 @@ def _heat(heat: Heat, width: float, title: str) -> Figure:
     cell = max(widest, 0.3, min(0.7, (width - left - 0.1) / max(1, len(heat.columns))))
     steep = max((len(name) for name in heat.columns), default=0) * 0.068 > cell
     top = 0.5 + (0.05 * max(len(name) for name in heat.columns) if steep else 0.0)
-    figure, axes = blank(left + cell * len(heat.columns) + 0.1, top + 0.22 * len(heat.rows))
+    wide = max(left + cell * len(heat.columns) + 0.1, min(width, 0.095 * len(title)))
+    figure, axes = blank(wide, max(top + 0.22 * len(heat.rows), top + 0.08 * len(heat.y_label)))
     colours, norm = limits(heat)
     values = [[math.nan if v is None else v for v in row] for row in heat.values]
     axes.pcolormesh(values, cmap=colours, norm=norm, edgecolors=PAPER, linewidth=1.0)
