@@ -76,7 +76,7 @@ def _xy_chart(chart: Chart, width: float, title: str) -> Figure:
         else:
             handles.append(_series(axes, chart, series, look(n), min(0.13, 0.4 / max(1, bands))))
             n += 1
-    for axis, side, most in ((chart.x, axes.xaxis, int(1.15 * width)), (chart.y, axes.yaxis, 7)):
+    for axis, side, most in ((chart.x, axes.xaxis, int(1.15 * width)), (chart.y, axes.yaxis, 8)):
         _scale(axes, axis, side, most)
     _legend(figure, handles, width, title)
     return figure
@@ -102,7 +102,7 @@ def _series(axes: Axes, chart: Chart, series: Series, how: tuple[str, str, bool]
 def _scale(axes: Axes, axis: Axis, side, most: int) -> None:
     which = side.axis_name
     getattr(axes, f"set_{which}label")(heading(axis.label, axis.kind))
-    if axis.log:
+    if axis.log and getattr(axes.dataLim, f"interval{which}")[1] > 0:
         getattr(axes, f"set_{which}scale")("log", nonpositive="mask")
         low, high = sorted(side.get_view_interval())
         ticks = log_ticks(low, high, most)

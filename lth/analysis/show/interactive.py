@@ -128,7 +128,12 @@ def _bars(chart: Chart) -> dict[str, Any]:
         if series.low and series.high:
             bar[f"error_{numbers}"] = _ends(chart, series) | {"color": "var(--ink)/0.7"}
         data.append(bar)
-    order = {"type": "category", "categoryorder": "array", "categoryarray": [_text(name) for name in names]}
+    order = {
+        "type": "category",
+        "categoryorder": "array",
+        "categoryarray": [_text(name) for name in names],
+        "showgrid": False,
+    }
     axis = _axis(chart.x) | order | {"autorange": "reversed" if across else True}
     layout = {f"{words}axis": axis, f"{numbers}axis": _axis(chart.y), "hovermode": "closest", "bargap": 0.25}
     height = 120 + len(names) * max(24, 14 * len(chart.series)) if across else 360
@@ -213,7 +218,7 @@ def _names(names: Sequence[str], label: str) -> dict[str, Any]:
 
 
 def _title(text: str) -> dict[str, Any]:
-    return {"text": _text(text), "font": {"size": 13}}
+    return {"text": _text(text), "font": {"size": 13}, "standoff": 8}
 
 
 def _full(given: Sequence, length: int) -> Sequence:

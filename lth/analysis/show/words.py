@@ -33,9 +33,9 @@ def places(values: Iterable[Cell], kind: Kind) -> int:
     """Decimals for a column of such values: one, or two where one would leave less than two digits to tell by."""
     sizes = [abs(scaled(v, kind)) for v in map(value_of, values) if isinstance(v, int | float) and v]
     sizes = [size for size in sizes if math.isfinite(size)]
-    if kind == "percent":
-        return 2 if min(sizes, default=10.0) < 3 else 1
-    return 2 if max(sizes, default=10.0) < 1 else 1
+    if kind == "points":
+        return 2 if max(sizes, default=10.0) < 1 else 1
+    return 2 if min(sizes, default=10.0) < (3 if kind == "percent" else 1) else 1
 
 
 def number_text(value: float | None, kind: Kind, decimals: int) -> str:
