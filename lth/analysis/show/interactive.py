@@ -1,7 +1,7 @@
 """Charts and heat maps as plotly figures: plain dictionaries, so nothing heavy is imported.
 
 A colour is written `var(--series-0)`, or with an opacity `var(--series-0)/0.13`, and looked up in the page's style
-sheet by page.js. Plotly reads some markup in its texts, so every text is escaped.
+sheet by page.js. Plotly reads some markup and mathematics in its texts, so every text is escaped.
 """
 
 import html
@@ -230,4 +230,4 @@ def _numbers(values: Sequence[float]) -> list[float | None]:
 
 
 def _text(text: str) -> str:
-    return html.escape(text, quote=False).replace("\n", "<br>")
+    return html.escape(text, quote=False).replace("$", "&#36;").replace("\n", "<br>")
