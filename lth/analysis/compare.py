@@ -79,7 +79,7 @@ class Group:
 
 
 def groups_of(experiments: Sequence[Experiment], resamples: int) -> tuple[list[Group], list[str]]:
-    """The groups, the largest first, and a sentence about why they are apart; experiments without a round are none's."""
+    """The groups, the largest first, and sentences about why they are apart; one without a round is in none."""
     found: dict[tuple, list[Experiment]] = defaultdict(list)
     for one in experiments:
         if one.rounds and any(r.there for r in one.rounds):

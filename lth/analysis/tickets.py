@@ -87,10 +87,9 @@ def lead(groups: Sequence[Group]) -> str:
         "not tested": "which could not be tested",
     }[said]
     seeds = f", mean of {len(win.rounds)} seeds" if len(win.rounds) > 1 else ", one seed"
-    sentence = (
-        f"{win.label} wins{on} at {_percent(win.density)} of the weights, {name} WER {_wer(group.mean(win.rounds, name))} "
-        f"against {_wer(group.mean(win.dense, name))} dense{seeds}: {trust}"
-    )
+    wer, reference = _wer(group.mean(win.rounds, name)), _wer(group.mean(win.dense, name))
+    sentence = f"{win.label} wins{on} at {_percent(win.density)} of the weights, {name} WER {wer}"
+    sentence += f" against {reference} dense{seeds}: {trust}"
     compared = [
         f"{CONTROLS.get(one.control, one.control)} at the same density {_wer(group.interval(one.rounds[-1], name))}"
         for one in _controls_of(group, win.experiments[0])
