@@ -6,7 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from lth.analysis import curves, noise, tickets
+from lth.analysis import anatomy, curves, mistakes, noise, tickets
 from lth.analysis.compare import groups_of
 from lth.analysis.document import Section
 from lth.analysis.gather import Experiment, gather
@@ -24,15 +24,15 @@ def analyse(config: DictConfig, console: Console) -> tuple[list[Section], list[E
     """
     outputs = Path(config.outputs)
     experiments, remarks = gather(outputs, config.experiments)
-    said = sections(experiments, remarks, config)
+    lead, said = sections(experiments, remarks, config)
     folder = outputs / FOLDER
     files.write_tables(said, folder / "tables")
     files.write_figures(said, folder / "figures")
     facts = {"experiments": len(experiments), "rounds": sum(len(one.rounds) for one in experiments)}
-    page.write_page(
-        said, folder / "report.html", title="Winning tickets", lead=said[0].text[0], facts=facts, refresh=config.watch
-    )
-    terminal.show([*said[:1]], console)
+    page.write_page(said, folder / "report.html", title="Winning tickets", lead=lead, facts=facts, refresh=config.watch)
+    console.print(lead, style="bold", markup=False, highlight=False)
+    console.print()
+    terminal.show(said[:1], console)
     console.print(f"everything else: {folder / 'report.html'}", highlight=False, soft_wrap=True)
     return said, experiments
 
@@ -57,12 +57,16 @@ def state(outputs: Path) -> list[tuple[str, int]]:
     return sorted((str(path), path.stat().st_mtime_ns) for path in found)
 
 
-def sections(experiments: Sequence[Experiment], remarks: Sequence[str], config: DictConfig) -> list[Section]:
-    """Every question that these experiments can answer, the answer first."""
+def sections(
+    experiments: Sequence[Experiment], remarks: Sequence[str], config: DictConfig
+) -> tuple[str, list[Section]]:
+    """The answer, and every question that these experiments can answer."""
     groups, apart = groups_of(experiments, config.resamples)
     found = [
         tickets.section(groups, [*remarks, *apart]),
         curves.section(groups),
+        anatomy.section(experiments),
+        mistakes.section(groups),
         noise.section(experiments),
     ]
-    return [section for section in found if section is not None]
+    return tickets.lead(groups), [section for section in found if section is not None]

@@ -33,8 +33,8 @@ class Win:
 
 
 def section(groups: Sequence[Group], remarks: Sequence[str] = ()) -> Section:
-    """Tables of tickets, of means over seeds, of controls and of transfers, for every group."""
-    tables, text = [], [lead(groups)]
+    """Tables of tickets, of means over seeds, of controls and of transfers, for every group; see `lead`."""
+    tables, text = [], []
     for number, group in enumerate(groups):
         made = [maker(group) for maker in (_tickets, _over_seeds, _controls, _transfers)]
         ending = f"_{group.corpus}_{number + 1}" if len(groups) > 1 else ""
