@@ -25,6 +25,7 @@ from markupsafe import Markup
 from lth.analysis.document import Chart, Heat, Interval, Section, Table
 from lth.analysis.look import inline
 from lth.analysis.show.draw import draw
+from lth.analysis.show.heat import crowded
 from lth.analysis.show.interactive import interactive
 from lth.analysis.show.values import values
 from lth.analysis.show.words import Cell, column_texts, heading, value_of
@@ -82,7 +83,7 @@ def _chart(chart: Chart | Heat, id: str) -> dict[str, Any]:
         "title": chart.title,
         "note": chart.note,
         "svg": inline(draw(chart, width=7.6), id),
-        "values": _table(values(chart)),
+        "values": None if isinstance(chart, Heat) and crowded(chart) else _table(values(chart)),
         "figure": {"id": id, **interactive(chart)},
     }
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from lth.analysis.document import Section
+from lth.analysis.document import Heat, Section
 from lth.analysis.show.interactive import interactive
 from lth.analysis.show.page import write_page
 from tests.analysis.show.samples import BARS, CURVES, DENSITIES, EVIL, OVERLAP, SECTIONS, TICKETS, hostile
@@ -139,3 +139,13 @@ def test_interactive_bars_and_heat_maps():
     layers = interactive(DENSITIES)
     assert layers["data"][0]["z"][1] == [1.0, None]
     assert [note["text"] for note in layers["layout"]["annotations"]] == ["100", "17", "100"]
+
+
+def test_a_crowded_heat_map_has_a_scale_instead_of_numbers(tmp_path):
+    names = [f"layer {n}" for n in range(40)]
+    crowd = Heat("h", "H", names, names, [[n / 40] * 39 + [None] for n in range(40)])
+    figure = interactive(crowd)
+    assert figure["data"][0]["showscale"]
+    assert not figure["layout"]["annotations"]
+    page = Page(write_page([Section("s", "S", charts=[crowd])], tmp_path / "report.html", **WORDS))
+    assert "table" not in page.tags
