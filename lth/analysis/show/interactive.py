@@ -190,22 +190,24 @@ def _heat(heat: Heat) -> dict[str, Any]:
         if text and not crowded(heat)
     ]
     longest = [max((len(name) for name in names), default=0) for names in (heat.rows, heat.columns)]
-    cell = 16 + 7 * max((len(text) for row in texts for text in row), default=0)
+    wide = 16 + 7 * max((len(text) for row in texts for text in row), default=0)
+    cell, tall, size = (14, 14, 10) if crowded(heat) else (max(wide, 30), 26, 12)
     steep = 7 * longest[1] > max(cell, 46)
+    angle = {"side": "top", "tickangle": (-90 if crowded(heat) else -45) if steep else 0}
     axes = {
-        "xaxis": _names(heat.columns, heat.x_label) | {"side": "top", "tickangle": -45 if steep else 0},
-        "yaxis": _names(heat.rows, heat.y_label) | {"autorange": "reversed"},
+        "xaxis": _names(heat.columns, heat.x_label, size) | angle,
+        "yaxis": _names(heat.rows, heat.y_label, size) | {"autorange": "reversed"},
     }
     right = 12 + (5 * len(heat.columns[-1]) if steep else 0)
-    least = 28 + right + 7 * longest[0] + max(cell, 30) * len(heat.columns)
-    size = {
-        "height": 60 + 26 * len(heat.rows) + (5 * longest[1] if steep else 0) + (24 if heat.x_label else 0),
+    least = 28 + right + 7 * longest[0] + cell * len(heat.columns)
+    extent = {
+        "height": 60 + tall * len(heat.rows) + (6 * longest[1] if steep else 0) + (24 if heat.x_label else 0),
         "least": least,
         "widest": least + 34 * len(heat.columns),
         "right": right,
     }
     layout = {**axes, "annotations": notes, "showlegend": False}
-    return {"data": [trace], "layout": layout, "labels": [], "still": True, **size}
+    return {"data": [trace], "layout": layout, "labels": [], "still": not crowded(heat), **extent}
 
 
 def _ink(heat: Heat, r: int, c: int) -> str:
@@ -213,10 +215,10 @@ def _ink(heat: Heat, r: int, c: int) -> str:
     return ink_on(colours(norm(heat.values[r][c])))
 
 
-def _names(names: Sequence[str], label: str) -> dict[str, Any]:
+def _names(names: Sequence[str], label: str, size: int) -> dict[str, Any]:
     ticks = {"tickmode": "array", "tickvals": list(range(len(names))), "ticktext": [_text(name) for name in names]}
     plain = {"automargin": True, "showgrid": False, "zeroline": False, "showline": False, "ticks": ""}
-    return ticks | plain | {"title": _title(label), "tickfont": {"size": 12}, "ticklabeloverflow": "allow"}
+    return ticks | plain | {"title": _title(label), "tickfont": {"size": size}, "ticklabeloverflow": "allow"}
 
 
 def _title(text: str) -> dict[str, Any]:
