@@ -20,6 +20,7 @@ os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come here, to be said in one 
 
 exit_codes: list[int] = []
 played: list = []  # the rows of every experiment; several of them in a multirun
+transfers: list = []  # the config and rows of those that started from a ticket
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -32,7 +33,15 @@ def main(config: DictConfig) -> None:
         from lth.trial import play, run_trial
 
         console = Console(width=None if sys.stdout.isatty() else 120)
-        played.extend(run_trial(config, console) if in_sweep() else play(config, console))
+        if config.control is not None:
+            from lth.control import control
+
+            played.extend(control(config, console))
+            return
+        rows = run_trial(config, console) if in_sweep() else play(config, console)
+        played.extend(rows)
+        if config.ticket is not None:
+            transfers.extend((config, one) for one in rows)
     except Exception as error:
         exit_codes.append(complain_of_job(error))
 
@@ -52,6 +61,12 @@ def say_together() -> None:
     """What the experiments of a multirun cost together."""
     from lth.trial import tally, trained_and_reused
 
+    if len(transfers) > 1:
+        from rich.console import Console
+
+        from lth.transfer import Transfer, matrix
+
+        Console(width=None if sys.stdout.isatty() else 120).print(matrix([Transfer.of(*one) for one in transfers]))
     print(tally(len(played), *trained_and_reused(played)))
 
 

@@ -1,6 +1,8 @@
 """What a person watches while a lottery runs: round, epoch, loss, dev WER, time left."""
 
+import contextlib
 import time
+from collections.abc import Iterator
 
 from lightning import Callback
 from rich.console import Console
@@ -32,6 +34,16 @@ class Display(Callback):
     def begin(self, number: int, density: float) -> None:
         """The round about to be played."""
         self.round, self.density, self._dev = number, density, ""
+
+    @contextlib.contextmanager
+    def aside(self, number: int, density: float) -> Iterator[None]:
+        """Another round that has to be played in the middle of this one."""
+        own = self.round, self.density, self._dev
+        self.begin(number, density)
+        try:
+            yield
+        finally:
+            self.round, self.density, self._dev = own
 
     def on_train_start(self, trainer, module) -> None:
         self._started, self._first = time.perf_counter(), trainer.current_epoch
@@ -83,9 +95,15 @@ class Display(Callback):
     def end(self, metrics: dict, *, reused: bool) -> None:
         """One line that stays: a finished round."""
         how = "reused" if reused else f"{clock(metrics['seconds'])}"
+        dev, test = (_before(metrics, name) for name in ("dev_wer", "test_wer"))
         self.console.print(
             f"round {self.round}/{self.rounds} · {self.density:.1%} of the weights · "
-            f"dev WER {metrics['dev_wer']:.1%} · test WER {metrics['test_wer']:.1%} · {how}",
+            f"dev WER {metrics['dev_wer']:.1%}{dev} · test WER {metrics['test_wer']:.1%}{test} · {how}",
             highlight=False,
             soft_wrap=True,
         )
+
+
+def _before(metrics: dict, name: str) -> str:
+    """What trained weights scored before this round trained them further."""
+    return f" (before {metrics[f'start_{name}']:.1%})" if f"start_{name}" in metrics else ""

@@ -7,8 +7,9 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
@@ -23,7 +24,7 @@ from lth.store import StoredRound
 from lth.tickets.mask import Mask
 
 #: Folders under outputs/ that are not experiments.
-RESERVED = ("store", "corpora", "multirun", "studies")
+RESERVED = ("store", "corpora", "multirun", "studies", "analysis")
 
 
 class ExperimentFolder:
@@ -54,8 +55,8 @@ class ExperimentFolder:
         """Rounds this experiment has finished before, the dense one included."""
         return len(self.state["keys"])
 
-    def begin(self, config: DictConfig, init: Path, rounds: int) -> None:
-        """Write the resolved config and link the init."""
+    def begin(self, config: DictConfig, init: Path, rounds: int, origin: Mapping = MappingProxyType({})) -> None:
+        """Write the resolved config and link the init; ``origin`` says where its ticket is from, if it has one."""
         write_text(self.path / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
         _link(self.path / "init.safetensors", init)
         self.state |= {
@@ -64,6 +65,7 @@ class ExperimentFolder:
             "result_version": RESULT_VERSION,
             "command": shlex.join(["python", *sys.argv]),
             "finished": False,
+            **origin,
         }
         self._save()
 
@@ -77,9 +79,12 @@ class ExperimentFolder:
             write_report(self.path)
 
     def link(self, number: int, stored: StoredRound) -> None:
-        """Link a round and note its key."""
+        """Link a round and note its key, and the same of the early weights that it rewinds to."""
         _link(self._round(number), stored.path)
         self.state["keys"][number : number + 1] = [stored.key]
+        if stored.point is not None:
+            self.state["rewind"] = stored.point.parent.name
+            _link(self.path / "rewind.safetensors", stored.point)
         self._save()
 
     def mask(self, number: int) -> Mask | None:

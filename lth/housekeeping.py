@@ -28,12 +28,13 @@ KINDS = {
     "rounds": "round",
     "records": "record",
     "inits": "init",
+    "transcripts": "transcript",
     "partial": "unfinished",
     "corrupt": "damaged",
     "new": "leftover",
     "locks": "lock",
 }
-SEALED = ("round", "record", "init")
+SEALED = ("round", "record", "init", "transcript")
 
 
 @dataclass
@@ -129,10 +130,14 @@ def experiments(root: Path, outputs: Path) -> list[Path]:
 def needs(root: Path, folders: Iterable[Path]) -> dict[Path, set[str]]:
     """What of the store the experiments need: path -> their folders."""
     needed: dict[Path, set[str]] = defaultdict(set)
+    heard: dict[str, list[Path]] = defaultdict(list)  # a round's key -> what it hears in noise
+    for path in entries(root / "transcripts"):
+        heard[path.name.partition("-")[0]].append(path)
     for folder in folders:
         state = document(folder / "experiment.json")
         found = [root / kind / key for key in state.get("keys", []) for kind in ("rounds", "records")]
-        found += [root / "inits" / str(state.get("init"))]
+        found += [path for key in state.get("keys", []) for path in heard[key]]
+        found += [root / "inits" / str(state.get("init")), root / "rounds" / str(state.get("rewind"))]
         found += entries(folder / "rounds")  # links
         found += [(folder / file).parent for file in recorded_files(folder)]
         for path in found:
@@ -203,7 +208,7 @@ def running(folder: Path) -> bool:
 
 def remove(store: Store, item: Item) -> bool:
     """Remove an item unless somebody has come to use it, in one step for whoever reads at the same time."""
-    key = item.name.partition("-")[0]
+    key = item.name if item.kind == "transcript" else item.name.partition("-")[0]
     with store.lock(key, wait=False) as held:
         if not held or not item.path.exists() or size_and_time(item.path)[1] > item.used:
             return False

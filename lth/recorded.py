@@ -4,7 +4,7 @@ What an experiment *is* comes from W&B. Where things lie and how they are tracke
 taken from there, for it comes from people who are perhaps not the user.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from lth.errors import UserError
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 #: Keys of ``conf/config.yaml`` that are this machine's.
-OURS = ("outputs", "store", "memory_hours", "tracking", "resume")
+OURS = ("outputs", "store", "memory_hours", "tracking", "resume", "test_noise")
 #: Keys of a corpus that say where it lies, with what they are unless the command line says otherwise.
 PLACES = {
     "root": None,
@@ -32,14 +32,24 @@ PLACES = {
 }
 
 
-def at_home(recorded: Mapping, ours: DictConfig, what: str, inputs: Mapping) -> DictConfig:
+def at_home(
+    recorded: Mapping,
+    ours: DictConfig,
+    what: str,
+    inputs: Mapping,
+    *,
+    places: Mapping = PLACES,
+    leave: Collection[str] = (),
+) -> DictConfig:
     """The recorded config with this machine's places, its tracking, and what the command line says.
 
     Args:
-        recorded: with interpolations, not resolved.
+        recorded: with interpolations, not resolved, where places are to follow this machine's.
         ours: the command's config.
-        what: the word ``resume=...``.
-        inputs: of the recorded dense round's key: they say on what it was computed.
+        what: the word ``resume=...`` or ``ticket=...``.
+        inputs: of a recorded round's key: they say on what it was computed.
+        places: where a corpus lies; what is not named stays as it was recorded.
+        leave: words of the command that are not about the recorded config.
 
     Raises:
         UserError: the recorded config would have this program call something that is none of its choices, or
@@ -50,27 +60,41 @@ def at_home(recorded: Mapping, ours: DictConfig, what: str, inputs: Mapping) -> 
     local = OmegaConf.to_container(ours, resolve=False)
     for name in OURS:
         config[name] = local[name]
-    for name, value in PLACES.items():
-        if name in config.corpus:
-            config.corpus[name] = value
-        if name in config.corpus.loader:
+    for name in PLACES:
+        if name in config.corpus and name in places:
+            config.corpus[name] = places[name]
+        if name in config.corpus.loader and name in config.corpus:
             config.corpus.loader[name] = f"${{corpus.{name}}}"
-    if "root" in config.noise:
+    if "root" in config.noise and places:
         config.noise.root = None
     config.trainer.accelerator, config.trainer.precision = inputs["accelerator"], inputs["precision"]
     for key, value in said():
-        if key.split(".")[0] in OURS:
+        if key.split(".")[0] in (*OURS, *leave):
             continue
         if key in ("corpus", "experiment") and ours.corpus.name == config.corpus.name:
             continue  # the command had to name it to say where it lies here
         group = OmegaConf.is_config(OmegaConf.select(config, key)) and isinstance(value, str)
         if group or ("." not in key and key not in config):
-            raise UserError(f"{what} takes {key} from W&B: leave out {key}={value}")
+            raise UserError(f"{what} takes {key} from what was recorded: leave out {key}={value}")
         try:
             OmegaConf.update(config, key, value)
         except OmegaConfBaseException as error:
             raise UserError(f"{key}={value} will not do: {str(error).splitlines()[0]}") from error
+    for name in local.keys() - config.keys():  # words that were not known when it was recorded
+        config[name] = local[name]
     return config
+
+
+def difference(there: Mapping, here: Mapping, prefix: str = "") -> str | None:
+    """The first value that differs, in words."""
+    for name in {**there, **here}:
+        a, b = there.get(name), here.get(name)
+        if isinstance(a, dict) and isinstance(b, dict):
+            if found := difference(a, b, f"{prefix}{name}."):
+                return found
+        elif a != b:
+            return f"{prefix}{name} is {b} here and was {a} there"
+    return None
 
 
 def said() -> Iterator[tuple[str, Any]]:

@@ -18,9 +18,10 @@ from lth.errors import UserError
 from lth.files import SUMS, sha256
 from lth.folder import ExperimentFolder
 from lth.maskfile import load_mask
-from lth.recorded import at_home
-from lth.start import Start, read_init
+from lth.recorded import at_home, difference
+from lth.start import Start
 from lth.store import Store, StoredRound, read_jsonl, round_key, tensors_digest
+from lth.ticket import read_init
 from lth.tracking import fetch
 from lth.tracking.record import experiment_hash
 from lth.tracking.remember import ROUND_FILES, RememberedRound, remember_record, remembered
@@ -50,8 +51,8 @@ class Past:
         Raises:
             UserError: it is another; the first difference is named.
         """
-        if difference := _difference(self.labels[0]["experiment"]["inputs"], inputs):
-            raise UserError(f"{self.what}: here it would be another experiment: {difference}")
+        if found := difference(self.labels[0]["experiment"]["inputs"], inputs):
+            raise UserError(f"{self.what}: here it would be another experiment: {found}")
         if identity != self.identity:
             raise UserError(f"{self.what}: here it would be another experiment: its strategy is another")
 
@@ -92,7 +93,16 @@ def resume(ours: DictConfig) -> Past:
     config = at_home(about["config"], ours, what, about["inputs"])
     config.name, config.resume = name, None
     config.tracking.entity, config.tracking.project = entity, project
-    start = Start(init, mask if mask.density < 1 else None, source=ours.resume)
+    origin = about.get("origin", {})
+    start = Start(
+        init,
+        mask if mask.density < 1 else None,
+        source=ours.resume,
+        uses=tuple(labels[0]["uses"]),
+        origin=origin,
+        epoch=about["inputs"].get("rewind", {}).get("epoch", 0),  # it started from a ticket of late rewinding
+        trained=origin.get("transfer") == "weights",
+    )
     return Past(what, rounds, labels, about["id"], about["identity"], config, start)
 
 
@@ -135,9 +145,11 @@ def _label(remembered_round: RememberedRound, folder: Path) -> dict:
             raise ValueError("it has no config")
         if not all(isinstance(about["inputs"][name], str) for name in ("init", "accelerator", "precision")):
             raise ValueError("it does not say what round 0 was made from")
+        if type(about["inputs"].get("rewind", {}).get("epoch", 0)) is not int:
+            raise ValueError("round 0 goes on from no epoch")
         if not all(isinstance(name, str) for name in label["uses"]):
             raise ValueError("it does not say what the round was made from")
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{remembered_round.run.name}: its round.json makes no sense ({error})") from error
     return label
 
@@ -159,18 +171,7 @@ def _check_key(folder: Path, key: str, who: str) -> None:
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     mask, _ = load_mask(folder / "mask.lth")
     inputs = metrics.get("inputs", {})
-    if round_key(inputs) != key or inputs.get("mask") != mask.digest():
+    own_mask = "gradual" in inputs or inputs.get("mask") == mask.digest()  # a gradual round makes its mask
+    if round_key(inputs) != key or not own_mask:
         raise UserError(f"{who}: its files are not those of round {key}")
     read_jsonl(folder / "history.jsonl"), read_jsonl(folder / "hypotheses.jsonl")
-
-
-def _difference(there: Mapping, here: Mapping, prefix: str = "") -> str | None:
-    """The first value that differs, in words."""
-    for name in {**there, **here}:
-        a, b = there.get(name), here.get(name)
-        if isinstance(a, dict) and isinstance(b, dict):
-            if found := _difference(a, b, f"{prefix}{name}."):
-                return found
-        elif a != b:
-            return f"{prefix}{name} is {b} here and was {a} there"
-    return None

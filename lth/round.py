@@ -2,20 +2,21 @@
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from safetensors.torch import save_file
 from torch import Tensor
 
 from lth.maskfile import save_mask
+from lth.rewinding import Course, Ticket
 from lth.scoring.wer import score
 from lth.setting import Setting
 from lth.speech.batches import Batches
-from lth.store import Store, StoredRound, round_key, write_jsonl
+from lth.store import Store, StoredRound, round_key, tensors_digest, write_jsonl
 from lth.tickets.mask import Mask
 from lth.tickets.rewind import rewind
-from lth.training.callbacks import History
+from lth.training.callbacks import History, KeepPruned
 from lth.training.recogniser import Recogniser
 from lth.training.train import train, transcribe
 
@@ -27,12 +28,13 @@ def play(
     store: Store,
     number: int,
     init: str,
-    mask: Mask,
+    ticket: Ticket,
     *,
     trained_by: str,
     listeners: Sequence[Listener] = (),
     display: Sequence = (),
     weights: bool = False,
+    score_start: bool = False,
 ) -> StoredRound:
     """The round of this ticket: from the store, or else rewound, trained, scored and stored.
 
@@ -45,16 +47,20 @@ def play(
         listeners: hear every row of the training's history as it is made, or as it was once made.
         display: Lightning callbacks that show progress.
         weights: they are needed; a round that came back from W&B without them is trained again.
+        score_start: the init is trained weights, to be scored before they are trained further.
     """
-    inputs = setting.key_inputs(init, mask)
+    inputs = ingredients(setting, init, ticket)
     key = round_key(inputs)
     if found := store.find(key, weights=weights):
         return retold(found, listeners)
     with store.lock(key):
         if found := store.find(key, weights=weights):  # trained by another process while this one waited
             return retold(found, listeners)
-        recogniser = setting.recogniser(rewind(setting.init, mask))
-        history = fit(setting, recogniser, mask, store.partial(key, trained_by), listeners, display)
+        origin = ticket.weights()
+        before = start_scores(setting, ticket.mask) if score_start else {}
+        recogniser = setting.recogniser(rewind(origin, ticket.mask), ticket.course.rate)
+        keep = ticket.keep(ticket.mask)
+        history = fit(setting, recogniser, keep, ticket.course, store.partial(key, trained_by), listeners, display)
         trained = history.elapsed
         started = time.perf_counter()
         hypotheses = evaluate(setting, recogniser)
@@ -64,16 +70,33 @@ def play(
             "round": number,
             "seed": setting.seed,
             "corpus": setting.corpus.name,
-            **densities(setting, mask),
+            **densities(setting, keep.mask),
             **scores(setting, hypotheses),
-            **training_summary(history),
+            **before,
+            **training_summary(history, ticket.course.begin),
             "seconds": round(trained + time.perf_counter() - started, 3),
             "trained_by": trained_by,
             "inputs": inputs,
         }
         with store.adding(key) as folder:
-            write_round(folder, mask, state, metrics, hypotheses, history.rows)
+            about = {name: metrics[name] for name in ("key", "round", "seed", "density", "corpus", "trained_by")}
+            save_mask(folder / "mask.lth", keep.mask, about | rewinds_to(ticket, inputs, origin))
+            write_round(folder, state, metrics, hypotheses, history.rows)
     return store.find(key)
+
+
+def ingredients(setting: Setting, init: str, ticket: Ticket) -> dict:
+    """Everything that can change the result of the round of this ticket: what its key is a hash of."""
+    return {**setting.key_inputs(init, ticket.mask), **ticket.key}
+
+
+def rewinds_to(ticket: Ticket, inputs: Mapping, origin: Mapping[str, Tensor]) -> dict:
+    """What a mask file says of the weights it rewinds to, where that is not the init; see ``lth.ticket``."""
+    if not ticket.course.begin:
+        return {}
+    about = {"rewind_epoch": ticket.course.begin, "rewind_weights": tensors_digest(origin)}
+    of = inputs["rewind"].get("of")
+    return about | ({"rewind_round": of} if of else {})
 
 
 def retold(found: StoredRound, listeners: Sequence[Listener]) -> StoredRound:
@@ -87,7 +110,8 @@ def retold(found: StoredRound, listeners: Sequence[Listener]) -> StoredRound:
 def fit(
     setting: Setting,
     recogniser: Recogniser,
-    mask: Mask,
+    keep: KeepPruned,
+    course: Course,
     folder: Path,
     listeners: Sequence[Listener],
     display: Sequence,
@@ -96,11 +120,13 @@ def fit(
     options = setting.config.trainer
     return train(
         recogniser,
-        mask,
+        keep,
         Batches(setting.train_batches, setting.dev_batches()),
         machine=setting.machine,
         folder=folder,
-        epochs=options.max_epochs,
+        epochs=course.epochs or options.max_epochs,
+        begin=course.begin,
+        until=course.until,
         gradient_clip=options.gradient_clip,
         accumulate=options.accumulate,
         patience=options.patience,
@@ -118,6 +144,12 @@ def evaluate(setting: Setting, recogniser: Recogniser) -> list[dict]:
         for name, batches in sets.items()
         for row in transcribe(recogniser, batches, setting.machine)
     ]
+
+
+def start_scores(setting: Setting, mask: Mask) -> dict:
+    """WER and CER of the weights that a round starts from. They are only reported: nothing is chosen by them."""
+    found = scores(setting, evaluate(setting, setting.recogniser(rewind(setting.init, mask))))
+    return {f"start_{name}": value for name, value in found.items() if name != "tests"}
 
 
 def densities(setting: Setting, mask: Mask) -> dict:
@@ -150,27 +182,24 @@ def scores(setting: Setting, hypotheses: list[dict]) -> dict:
     }
 
 
-def training_summary(history: History) -> dict:
-    """Loss, epochs and speed of a finished training."""
+def training_summary(history: History, begin: int) -> dict:
+    """Loss, epochs and speed of a finished training that began at epoch ``begin``."""
     last = next(row for row in reversed(history.rows) if "train_loss" in row)
     return {
         "train_loss": last["train_loss"],
-        "epochs": round(last["epoch"]),
+        "epochs": round(last["epoch"]) - begin,
         "audio_seconds_per_second": round(history.audio_seconds / history.seconds, 2),
     }
 
 
 def write_round(
     folder: Path,
-    mask: Mask,
     weights: dict[str, Tensor],
     metrics: dict,
     hypotheses: list[dict],
     history: list[dict],
 ) -> None:
-    """The files of a finished round."""
-    about = {name: metrics[name] for name in ("key", "round", "seed", "density", "corpus", "trained_by")}
-    save_mask(folder / "mask.lth", mask, about)
+    """The files of a finished round beside its mask."""
     save_file(weights, folder / "weights.safetensors")
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1), encoding="utf-8")
     write_jsonl(folder / "hypotheses.jsonl", hypotheses)

@@ -19,6 +19,9 @@ class Experiment:
     seed: int
     tokens: str | None
     ticket: str | None
+    transfer: str
+    speaker: str | None
+    utterances: int
     resume: str | None
     outputs: str
     store: str
@@ -66,6 +69,7 @@ CHOICES = {
     "trainer.accelerator": ("auto", "cpu", "cuda"),
     "tracking.mode": ("offline", "online", "disabled"),
     "decoder.name": ("greedy",),
+    "transfer": ("ticket", "mask", "init", "weights"),
 }
 AT_LEAST_ONE = ("max_epochs", "batch_size", "buckets", "accumulate", "patience", "threads", "log_every")
 NOT_NEGATIVE = ("rounds", "seed", "memory_hours", "trainer.weight_decay", "trainer.workers", "tracking.cache_gb")
@@ -103,6 +107,7 @@ def check(config: DictConfig) -> None:
         _require(config, key, lambda value: value >= 0, "is not negative")
     for key in POSITIVE:
         _require(config, key, lambda value: value > 0, "is above 0")
+    _require(config, "utterances", lambda value: value >= 1, "is at least 1")
     _require(config, "seed", lambda value: value <= LARGEST_SEED, f"is at most {LARGEST_SEED}")
 
 

@@ -20,6 +20,7 @@ from lth.speech.batches import AudioMemory, Utterances, test_loader, train_loade
 from lth.speech.corpus import Corpus, drop_too_short, unknown_characters
 from lth.speech.features import Features
 from lth.speech.noise import NoiseInjection
+from lth.speech.speaker import of_speaker
 from lth.speech.tokens import CharacterTokens
 from lth.tickets.mask import Mask
 from lth.training import schedule
@@ -80,6 +81,12 @@ class Setting:
         """The mask of round 0: every prunable weight kept."""
         return Mask.dense({name: self.init[name] for names in self.layers.values() for name in names})
 
+    def output(self) -> list[str]:
+        """The output layer: the model's tensors whose shape depends on the number of tokens."""
+        with torch.device("meta"):
+            other = build(self.config.model, features=self.features.bins, tokens=len(self.tokens) + 1).state_dict()
+        return [name for name, tensor in self.init.items() if other[name].shape != tensor.shape]
+
     def key_inputs(self, init: str, mask: Mask) -> dict:
         """Everything that can change the result of a round that starts from this init and mask."""
         config = OmegaConf.to_container(self.config, resolve=True)
@@ -100,8 +107,12 @@ class Setting:
         """The model with fresh values from its own initialiser."""
         return build(self.config.model, features=self.features.bins, tokens=len(self.tokens))
 
-    def recogniser(self, weights: dict[str, Tensor]) -> Recogniser:
-        """A recogniser whose model has these weights, ready to train or to transcribe."""
+    def recogniser(self, weights: dict[str, Tensor], rate: float | None = None) -> Recogniser:
+        """A recogniser whose model has these weights, ready to train or to transcribe.
+
+        Args:
+            rate: a fixed learning rate as a share of ``trainer.lr``, instead of the trainer's schedule.
+        """
         model = self.model()
         model.load_state_dict(weights)
         options = self.config.trainer
@@ -112,7 +123,7 @@ class Setting:
             augment=build(self.config.augment.spec) if self.config.augment.spec else None,
             lr=options.lr,
             weight_decay=options.weight_decay,
-            rate=learning_rate(options),
+            rate=learning_rate(options) if rate is None else functools.partial(schedule.fixed, rate=rate),
             utterances=self.utterances,
             seed=self.seed,
         )
@@ -152,8 +163,11 @@ def learning_rate(options: DictConfig) -> Callable[[float], float]:
     return {"one_cycle": schedule.one_cycle, "fixed": schedule.fixed}[options.lr_schedule]
 
 
-def prepare(config: DictConfig) -> Setting:
+def prepare(config: DictConfig, known: str | None = None) -> Setting:
     """Read the corpus, choose the tokens and draw the init.
+
+    Args:
+        known: the symbols of a ticket; they are the tokens where they are enough for this corpus.
 
     Raises:
         UserError: anything in the config or the corpus that cannot work, before any training.
@@ -165,6 +179,10 @@ def prepare(config: DictConfig) -> Setting:
     features = build(config.features)
     corpus = build(config.corpus.loader)
     tokens = CharacterTokens(config.tokens) if config.tokens else CharacterTokens.of(_texts(corpus.train))
+    if known and not config.tokens and not unknown_characters(corpus.splits(), known):
+        tokens = CharacterTokens(known)
+    if config.get("speaker") is not None:
+        corpus = of_speaker(corpus, config.speaker, config.utterances, config.seed)
     if found := unknown_characters(corpus.splits(), tokens.symbols):
         raise UserError(f"{found}, which is not among the output tokens; correct the text or add it to tokens=")
     torch.manual_seed(config.seed)

@@ -1,39 +1,52 @@
-"""Where an experiment starts: from a fresh init with every weight kept, or from a ticket found elsewhere.
+"""Where an experiment starts: from a fresh init with every weight kept, or from a ticket found elsewhere."""
 
-``ticket=`` is a mask file, a round's folder, an experiment's folder, or the mask artifact
-ENTITY/PROJECT/NAME-mask:ALIAS. A ticket is a mask and the init it rewinds to.
-"""
-
-import json
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from omegaconf import DictConfig
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from lth.analysis.rounds import read_csv, winning
 from lth.errors import UserError
-from lth.maskfile import load_mask
 from lth.setting import Setting
 from lth.store import tensors_digest
+from lth.ticket import find
 from lth.tickets.mask import Mask
 
-ARTIFACT = re.compile(r"[^/\s:]+/[^/\s:]+/[^/\s:]+:[^/\s:]+")
+#: What of a ticket goes to where it is taken: (its mask, its init, its trained weights).
+TRANSFERS = {
+    "ticket": (True, True, False),
+    "mask": (True, False, False),
+    "init": (False, True, False),
+    "weights": (True, False, True),
+}
+REMEDY = "choose the model= and features= that the ticket was found with"
 
 
 @dataclass(frozen=True)
 class Start:
-    """The mask of round 0 and the init; None where the model's own initialiser and all weights are meant."""
+    """The mask of round 0 and the init; None where the model's own initialiser and all weights are meant.
+
+    Args:
+        source: where the ticket was found.
+        uses: the W&B artifacts that it came from.
+        tokens: the symbols the ticket's model puts out, where that is known.
+        origin: ``source``, ``control`` and ``transfer``, for the experiment's folder.
+        rewinds_to: digest of the ticket's init, where that init is not taken.
+        epoch: at whose end the init was taken, and after which training goes on: with late rewinding.
+        trained: the init is trained weights, worth scoring before they are trained further.
+        change: a control's change of the setting's init and of the mask.
+    """
 
     init: Mapping[str, Tensor] | None = None
     mask: Mask | None = None
     source: str = ""
-    uses: tuple[str, ...] = ()  # the W&B artifacts that it came from
+    uses: tuple[str, ...] = ()
+    tokens: str | None = None
+    origin: Mapping = field(default_factory=dict)
+    rewinds_to: str = ""
+    epoch: int = 0
+    trained: bool = False
+    change: Callable[[Setting, Mask], tuple[Setting, Mask]] | None = None
 
     @property
     def density(self) -> float:
@@ -42,108 +55,79 @@ class Start:
     def prepare(self, setting: Setting) -> tuple[Setting, Mask]:
         """The setting with this start's init, and the mask of round 0.
 
+        Where the tokens are others, the output layer is the setting's own, and dense.
+
         Raises:
             UserError: the ticket is of another model; the first layer that differs is named.
         """
-        dense = setting.dense()
+        dense, new = setting.dense(), self.new_output(setting)
         if self.init is not None:
-            _check_same("init", setting.init, self.init, self.source)
-            setting = replace(setting, init=dict(self.init))
+            init = {**self.init, **{name: setting.init[name] for name in new}}
+            _check_same("init", setting.init, init, self.source)
+            setting = replace(setting, init=init)
+        mask = dense
         if self.mask is not None:
-            _check_same("mask", dense, self.mask, self.source)
-        return setting, dense if self.mask is None else self.mask
+            mask = Mask({**self.mask, **{name: dense[name] for name in new if name in dense}})
+            _check_same("mask", dense, mask, self.source)
+        return self.change(setting, mask) if self.change else (setting, mask)
+
+    def new_output(self, setting: Setting) -> list[str]:
+        """The parameters of the output layer, if it has to be new: the ticket's puts out other symbols."""
+        theirs, names = self.init or self.mask, setting.output()
+        if theirs is None:
+            return []
+        same = "".join(setting.tokens.symbols) == self.tokens
+        if self.tokens is None:  # nobody knows: it fits or it does not
+            same = all(theirs[name].shape == setting.init[name].shape for name in names if name in theirs)
+        return [] if same else names
+
+    def describe(self, setting: Setting) -> str:
+        """In a few words; empty for a start from nothing."""
+        if not self.origin:
+            return ""
+        control, transfer = self.origin.get("control"), self.origin.get("transfer")
+        words = f"control={control} of {self.source}" if control else f"transfer={transfer} from {self.source}"
+        if new := self.new_output(setting):
+            words += f"; the output layer ({', '.join(new)}) is new and dense, for {len(setting.tokens)} tokens"
+        if self.rewinds_to == tensors_digest(setting.init):
+            words += "; its own init is the ticket's, for the seed and the model are: give another seed="
+        return words
 
 
 def start(config: DictConfig) -> Start:
-    """What ``ticket`` says.
+    """What ``ticket`` and ``transfer`` say.
 
     Raises:
-        UserError: there is no such ticket, it is damaged, or its init cannot be found.
+        UserError: there is no such ticket or way to transfer it, it is damaged, or its init cannot be found.
     """
-    where = config.ticket
-    if where is None:
+    mode = config.get("transfer") or "ticket"
+    if mode not in TRANSFERS:
+        raise UserError(f"transfer={mode} will not do: it is one of {', '.join(TRANSFERS)}")
+    ticket = find(config)
+    if ticket is None:
+        if mode != "ticket":
+            raise UserError(f"transfer={mode} needs the ticket to be transferred: ticket=")
         return Start()
-    if Path(where).expanduser().exists():
-        return from_path(Path(where).expanduser())
-    if ARTIFACT.fullmatch(where):
-        return from_artifact(where, Path(config.outputs) / config.name)
-    raise UserError(
-        f"ticket={where} is neither here (a mask.lth, a round's or an experiment's folder) "
-        "nor a W&B artifact, ENTITY/PROJECT/NAME-mask:ALIAS"
+    mask, init, weights = TRANSFERS[mode]
+    return Start(
+        init=ticket.weights() if weights else ticket.init if init else None,
+        mask=ticket.mask if mask else None,
+        source=ticket.source,
+        uses=ticket.uses,
+        tokens=ticket.tokens,
+        origin={"source": dict(ticket.about), "control": None, "transfer": mode},
+        rewinds_to="" if init or weights else tensors_digest(ticket.init),
+        epoch=ticket.epoch if init else 0,
+        trained=weights,
     )
-
-
-def from_path(path: Path) -> Start:
-    """The ticket of a mask file or round folder; of an experiment, its extreme one, or else its best."""
-    if (path / "experiment.json").is_file():
-        chosen = next((row for row in winning(read_csv(path / "rounds.csv")) if row is not None), None)
-        if chosen is None:
-            raise UserError(f"ticket={path}: this experiment has found no ticket yet")
-        path = path / "rounds" / f"round-{chosen.round:02d}"
-    folder = path if path.is_dir() else path.parent
-    mask, _ = load_mask(folder / "mask.lth" if path.is_dir() else path)
-    metrics = _json(folder / "metrics.json")
-    digest = metrics.get("inputs", {}).get("init")
-    places = [folder, folder.absolute().parents[1], folder.resolve().parents[1] / "inits" / str(digest)]
-    for place in places:
-        if (place / "init.safetensors").is_file():
-            init = read_init(place / "init.safetensors")
-            if digest in (None, tensors_digest(init)):
-                return Start(init, mask, source=str(path))
-    raise UserError(
-        f"ticket={path}: the init this ticket rewinds to is not there; "
-        f"put its init.safetensors beside {folder / 'mask.lth'}"
-    )
-
-
-def from_artifact(name: str, folder: Path) -> Start:
-    """A ticket from W&B: a mask artifact, and the init that the run that logged it had used or logged."""
-    from lth.tracking.fetch import asking, connect, download
-
-    what = f"ticket={name}"
-    api = connect(folder, what)
-    with asking(what), TemporaryDirectory() as scratch:
-        artifact = api.artifact(name)
-        if artifact.type != "mask":
-            raise UserError(f"{what} is an artifact of type {artifact.type}, not a mask")
-        mask, _ = load_mask(download(artifact, "mask.lth", Path(scratch)))
-        run = artifact.logged_by()
-        if run is None:
-            raise UserError(f"{what}: the run that logged this mask is gone, and with it the way to its init")
-        inits = [one for many in (run.used_artifacts(), run.logged_artifacts()) for one in many if one.type == "init"]
-        if not inits:
-            raise UserError(f"{what}: its run {run.name} names no init; upload it again with python -m lth.sync")
-        init = read_init(download(inits[0], "init.safetensors", Path(scratch)))
-    digest = run.config.get("inputs", {}).get("init")
-    if digest not in (None, tensors_digest(init)):
-        raise UserError(f"{what}: {inits[0].name} is not the init that this mask was found with")
-    return Start(init, mask, name, tuple(f"{one.entity}/{one.project}/{one.name}" for one in (inits[0], artifact)))
-
-
-def read_init(path: Path) -> dict[str, Tensor]:
-    """The tensors of an init file; UserError when it is damaged."""
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{path} cannot be read ({error}); fetch it again") from error
 
 
 def _check_same(what: str, ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], source: str) -> None:
-    remedy = "choose the model=, features= and tokens= that the ticket was found with"
     for name, tensor in ours.items():
         if name not in theirs:
-            raise UserError(f"ticket {source}: its {what} has no {name}, which the model has; {remedy}")
+            raise UserError(f"ticket {source}: its {what} has no {name}, which the model has; {REMEDY}")
         if theirs[name].shape != tensor.shape:
             shapes = f"{tuple(theirs[name].shape)} in its {what} and {tuple(tensor.shape)} in the model"
-            raise UserError(f"ticket {source}: {name} has shape {shapes}; {remedy}")
+            raise UserError(f"ticket {source}: {name} has shape {shapes}; {REMEDY}")
     if further := [name for name in theirs if name not in ours]:
-        raise UserError(f"ticket {source}: its {what} has {further[0]}, which the model has not; {remedy}")
-
-
-def _json(path: Path) -> dict:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise UserError(f"{path} is damaged ({error})") from error
+        raise UserError(f"ticket {source}: its {what} has {further[0]}, which the model has not; {REMEDY}")

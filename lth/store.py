@@ -8,6 +8,7 @@ by a resumed experiment, not by the next experiment, not by another trial of a s
     store/rounds/<key>/   mask.lth weights.safetensors metrics.json hypotheses.jsonl history.jsonl SHA256SUMS
     store/records/<key>/  the same without the weights: a round that came back from W&B
     store/inits/<digest>/ init.safetensors SHA256SUMS
+    store/transcripts/<key>-<noise>/ hypotheses.jsonl SHA256SUMS: what a round hears in noise
     store/partial/<key>/  the checkpoint of a round in training
     store/locks/          one lock a key, held while a round is trained
     store/experiments/    where the folders of the experiments are that use this store
@@ -21,6 +22,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import socket
 from collections.abc import Iterable, Iterator, Mapping
@@ -113,6 +115,15 @@ class StoredRound:
                 f"{file} holds no weights ({error}); delete {self.path} and run the experiment again to rebuild it"
             ) from error
 
+    @property
+    def point(self) -> Path | None:
+        """With late rewinding: the file of the early weights that the round rewinds to, where the store has it."""
+        late = self.metrics["inputs"].get("rewind", {})
+        if "epoch" not in late or not re.fullmatch("[0-9a-f]{32}", str(late.get("of"))):  # W&B may have sent it
+            return None
+        file = self.path.parents[1] / "rounds" / late["of"] / "weights.safetensors"
+        return file if file.is_file() else None
+
     def hypotheses(self) -> list[dict]:
         return read_jsonl(self.path / "hypotheses.jsonl")
 
@@ -161,6 +172,17 @@ class Store:
             yield folder
         if weights:
             shutil.rmtree(self.root / "partial" / key, ignore_errors=True)
+
+    def transcript(self, name: str) -> Path | None:
+        """The folder of what a round hears in some noise, its files checked; ``name`` begins with the round's key."""
+        folder = self.root / "transcripts" / name
+        return folder if self._sound(folder) else None
+
+    @contextlib.contextmanager
+    def adding_transcript(self, name: str) -> Iterator[Path]:
+        """An empty folder to fill; leaving the block seals it."""
+        with self._adding(self.root / "transcripts" / name) as folder:
+            yield folder
 
     def put_init(self, tensors: "Mapping[str, Tensor]") -> Path:
         """Store an init under its digest, once; returns the path of its safetensors file."""

@@ -1,5 +1,6 @@
 """How an experiment prunes: a schedule, an allocation and a criterion, chosen in ``conf/strategy``."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -49,11 +50,17 @@ class Strategy:
 
     def prune(self, weights: dict[str, Tensor], mask: Mask, layers: Layers, number: int) -> Mask:
         """The mask of round ``number``; what is random in it depends on the seed and the round only."""
+        return self.prune_share(weights, mask, layers, self.schedule.amount(number), number)
+
+    def prune_share(
+        self, weights: Mapping[str, Tensor], mask: Mask, layers: Layers, amount: float, number: int
+    ) -> Mask:
+        """The mask less this share of its survivors; ``number`` seeds what is random."""
         return prune(
             weights,
             mask,
             layers,
-            amount=self.schedule.amount(number),
+            amount=amount,
             allocation=self.allocation,
             criterion=self.criterion,
             generator=torch.Generator().manual_seed(self.seed * 100_003 + number),

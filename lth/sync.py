@@ -27,11 +27,13 @@ TIMEOUTS = {"init_timeout": 60, "finish_timeout": 600, "finish_timeout_raises": 
 def experiments(names: Sequence[str], outputs: Path) -> list[Path]:
     """The folders of the experiments named (by name or by path), or of all that recorded something.
 
+    All of them come in the order in which they began: what starts from another's ticket comes after it.
+
     Raises:
         UserError: no such experiment, or nothing recorded.
     """
     if not names:
-        folders = sorted(folder for folder in outputs.glob("*") if records_folder(folder).is_dir())
+        folders = sorted((f for f in outputs.glob("*") if records_folder(f).is_dir()), key=lambda f: (begun(f), f))
         if not folders:
             raise UserError(f"no experiment in {outputs} recorded anything for W&B.")
         return folders
@@ -42,6 +44,11 @@ def experiments(names: Sequence[str], outputs: Path) -> list[Path]:
         if not records_folder(folder).is_dir():
             raise UserError(f"{name} recorded nothing for W&B: run it with tracking=offline or tracking=online.")
     return folders
+
+
+def begun(folder: Path) -> float:
+    """When the first round of an experiment began, in seconds since 1970."""
+    return min((record.started for record in load_records(folder)), default=0.0)
 
 
 @contextlib.contextmanager

@@ -64,6 +64,8 @@ def test_what_can_change_a_result_changes_the_key(make, base, override):
         "memory_hours=0",
         "outputs=elsewhere",
         "noise.max=0.9",
+        "noise.part=train",
+        "test_noise=grid",
     ],
 )
 def test_what_cannot_change_a_result_does_not(make, base, override):

@@ -9,7 +9,7 @@ import io
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -30,13 +30,16 @@ GENERATED = "white pink brown 1"
 """Stands for the generated noise in a fingerprint: raise its number when a sample of that noise changes."""
 BOUNDS = {"level": (0.0, 100.0), "snr": (-100.0, 100.0)}
 SPLITS = ("train", "dev", "test")
+PARTS = ("all", "train", "test")
+HELD_OUT = 3
+"""Of the recordings of a folder, in the order of their digests, the first of every three is held out for `test`."""
 SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} - {".raw"}
 SUFFIXES |= {".aif", ".aifc", ".oga", ".opus", ".snd", ".sph"}
 
 
 @cache
-def coloured(colour: str, samples: int = 2**19) -> np.ndarray:
-    """One clip of Gaussian-like noise, float32 (samples,), highest peak exactly 1.
+def coloured(colour: str, samples: int = 2**19, *, held_out: bool = False) -> np.ndarray:
+    """One clip of Gaussian-like noise, float32 (samples,), highest peak exactly 1; `held_out` is another such clip.
 
     A random phase at every frequency and an amplitude of f ** (-b / 2), through an inverse FFT: it repeats
     without a seam. Rounding to 16 bits makes it the same on every machine, whatever the last bits of its FFT.
@@ -45,7 +48,8 @@ def coloured(colour: str, samples: int = 2**19) -> np.ndarray:
     heard = (frequency >= LOWEST) & (frequency < RATE / 2)
     amplitude = np.zeros_like(frequency)
     amplitude[heard] = frequency[heard] ** (-COLOURS[colour] / 2)
-    stream = np.random.Generator(np.random.PCG64(list(COLOURS).index(colour)))
+    seed = list(COLOURS).index(colour)
+    stream = np.random.Generator(np.random.PCG64([seed, 1] if held_out else seed))
     noise = np.fft.irfft(amplitude * np.exp(2j * np.pi * stream.random(len(frequency))), samples)
     noise = (np.round(noise / np.abs(noise).max() * 2**15) / 2**15).astype(np.float32)
     noise.setflags(write=False)
@@ -119,9 +123,11 @@ class Recordings(Sequence):
     That order makes the n-th clip independent of file names and places. Every file is read and decoded once
     here, so that a broken one is found before training starts; clips stay in memory (float32) up to `memory`
     bytes and the others are read again each time. Raises UserError naming the folder or the file at fault.
+
+    part: `all`; or `train` or `test`, two parts with no recording in common, which takes at least two.
     """
 
-    def __init__(self, root: str | Path, memory: int = 2**29):
+    def __init__(self, root: str | Path, memory: int = 2**29, part: str = "all"):
         entries = []
         for path in find_recordings(root):
             data = read_bytes(path)
@@ -131,6 +137,10 @@ class Recordings(Sequence):
             memory -= clip.nbytes if clip is not None else 0
             entries.append((hashlib.sha256(data).hexdigest(), path, clip))
         entries.sort(key=lambda entry: entry[0])
+        if part != "all":
+            if len({digest for digest, *_ in entries}) < 2:
+                raise UserError(f"noise.part={part} cannot split the one recording in {root}: give noise.part=all.")
+            entries = _part(entries, part)
         self.digests, self.paths, self.clips = map(list, zip(*entries, strict=True))
 
     def __len__(self) -> int:
@@ -151,6 +161,8 @@ class NoiseInjection:
     root: folder of recordings, searched with its subfolders; None generates white, pink and brown noise.
     seed: of the noise on dev and test sets, which are the same in every experiment that has it.
     apply_to: which of `train`, `dev`, `test`.
+    part: of the recordings: `all`, or `train` or `test`, which have none in common; of generated noise, `test` is
+        clips of its own.
 
     Raises UserError naming the key or file at fault; recordings are looked for at once but read at first use.
     """
@@ -162,6 +174,7 @@ class NoiseInjection:
     root: str | Path | None = None
     seed: int = 0
     apply_to: Sequence[str] = ("train",)
+    part: str = "all"
 
     kinds: ClassVar[tuple[str, ...]] = ("none", "level", "snr")
 
@@ -181,13 +194,23 @@ class NoiseInjection:
         for split in self.apply_to:
             if split not in SPLITS:
                 raise UserError(f"noise.apply_to lists some of {', '.join(SPLITS)}, not {split!r}.")
+        if self.part not in PARTS:
+            raise UserError(f"noise.part is one of {', '.join(PARTS)}, not {self.part!r}.")
         if self.root is not None:
             find_recordings(self.root)
 
     @cached_property
     def clips(self) -> Sequence[np.ndarray]:
         """The clips to draw from, each as likely as the next."""
-        return [coloured(name) for name in COLOURS] if self.root is None else Recordings(self.root)
+        if self.root is not None:
+            return Recordings(self.root, part=self.part)
+        return [coloured(name, held_out=self.part == "test") for name in COLOURS]
+
+    def at(self, kind: str, strength: float) -> "NoiseInjection":
+        """This noise on every utterance of dev and test at one strength: the same clip and offset whatever it is."""
+        fixed = replace(self, kind=kind, probability=1.0, min=strength, max=strength, apply_to=("dev", "test"))
+        fixed.__dict__["clips"] = self.clips  # decoded once
+        return fixed
 
     def __call__(self, samples: np.ndarray, *, split: str, utterance: str, epoch: int, seed: int) -> np.ndarray:
         """Samples float32 (S,), full scale 1, at 16 kHz -> the same with noise, float32 (S,), not clipped.
@@ -212,9 +235,20 @@ class NoiseInjection:
         if self.kind == "none":
             return None
         fixed = self.seed if set(self.apply_to) - {"train"} else None
-        sources = GENERATED if self.root is None else self.clips.digests
-        facts = [self.kind, self.probability, self.min, self.max, sorted(set(self.apply_to)), fixed, sources]
+        facts = [self.kind, self.probability, self.min, self.max, sorted(set(self.apply_to)), fixed, self.sources()]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    def sources(self) -> str | list[str]:
+        """What it draws from: the digests of its recordings, or the name of the generated noise."""
+        if self.root is None:
+            return GENERATED + (" held out" if self.part == "test" else "")
+        return self.clips.digests
+
+
+def _part(recordings: Sequence[tuple], part: str) -> list[tuple]:
+    """The part of recordings in order of their digests (first in each); copies of one recording stay together."""
+    number = {digest: n for n, digest in enumerate(dict.fromkeys(digest for digest, *_ in recordings))}
+    return [one for one in recordings if (number[one[0]] % HELD_OUT == 0) == (part == "test")]
 
 
 def _mix(samples: np.ndarray, noise: np.ndarray, snr: float) -> np.ndarray:

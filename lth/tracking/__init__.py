@@ -78,17 +78,23 @@ class Tracker:
             project=self.project,
             entity=self.entity,
             config={**self.config, "round": number, "inputs": dict(inputs)},
-            uses=self.inputs_of(number),
+            uses=self.inputs_of(number, inputs),
         )
         nothing_to_do = self.mode == "disabled" or self.has_run(record)
         return RoundRun(None if nothing_to_do else self, record, history)
 
-    def inputs_of(self, number: int) -> list[str]:
-        """A round is made from the init, which round 0 logs, and from the mask before it; round 0 of a ticket."""
+    def inputs_of(self, number: int, inputs: Mapping) -> list[str]:
+        """A round is made from the init, which round 0 logs, and from the mask before it; round 0 of a ticket.
+
+        A gradual round begins with round 0's mask. What late rewinding returns to is logged by round 1.
+        """
         if number == 0:
             return self.uses
-        init, mask = self.artifact_name("init"), self.artifact_name("mask")
-        return [f"{init}:{run_id(self.experiment_id, 0)}", f"{mask}:{run_id(self.experiment_id, number - 1)}"]
+        sources = [("init", 0), ("mask", 0 if "gradual" in inputs else number - 1)]
+        first = load_record(self.folder, run_id(self.experiment_id, 1)) if number > 1 else None
+        if first is not None and any(artifact.type == "rewind" for artifact in first.artifacts):
+            sources.append(("rewind", 1))
+        return [f"{self.artifact_name(kind)}:{run_id(self.experiment_id, source)}" for kind, source in sources]
 
     def artifact_name(self, kind: str) -> str:
         return re.sub(r"[^\w.-]", "-", f"{self.experiment}-{kind}", flags=re.ASCII)

@@ -83,7 +83,7 @@ def start_run(folder: Path, record: RoundRecord, mode: str, **settings: Any) -> 
         resume="allow" if mode == "online" else None,
         name=record.name,
         group=record.group,
-        job_type="round",
+        job_type=record.job_type,
         project=record.project,
         entity=record.entity,
         dir=str(folder),

@@ -47,6 +47,7 @@ class RoundRecord:
     summary: dict = field(default_factory=dict)
     last_step: int = 0
     started: float = field(default_factory=time.time)
+    job_type: str = "round"
 
     @property
     def experiment_hash(self) -> str:

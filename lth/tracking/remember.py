@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 RUN_ID = re.compile(r"([0-9a-f]{12})-round-(\d{2,})")
 #: The files of a `round` artifact; they lie in the round's folder in the store.
 ROUND_FILES = ("metrics.json", "hypotheses.jsonl", "history.jsonl", "SHA256SUMS")
-FILES = {"round": ROUND_FILES, "mask": ("mask.lth",), "init": ("init.safetensors",), "model": ("weights.safetensors",)}
+FILES = {
+    "round": ROUND_FILES,
+    "mask": ("mask.lth",),
+    "init": ("init.safetensors",),
+    "rewind": ("weights.safetensors",),
+    "model": ("weights.safetensors",),
+}
 
 
 @dataclass
@@ -47,8 +53,10 @@ def remembered(api: "wandb.Api", entity: str, project: str, name: str) -> list[R
     """
     what = f"resume={entity}/{project}/{name}"
     with asking(what):
-        filters = {"$and": [{"group": name}, {"jobType": "round"}]}
+        # By name, not by group: controls and seeds are in the group of another experiment.
+        filters = {"$and": [{"displayName": {"$regex": f"^{re.escape(name)}-round-"}}, {"jobType": "round"}]}
         runs = [run for run in api.runs(f"{entity}/{project}", filters=filters) if RUN_ID.fullmatch(run.id)]
+        runs = [run for run in runs if run.name.rpartition("-round-")[0] == name]
         if not runs:
             raise UserError(f"{what}: there is no round of an experiment {name} in that project")
         newest = max(runs, key=lambda run: run.created_at)
@@ -70,7 +78,7 @@ def remembered(api: "wandb.Api", entity: str, project: str, name: str) -> list[R
 
 def artifacts_of(api: "wandb.Api", prefix: str, run_id: str) -> "dict[str, wandb.Artifact]":
     """The artifacts that have a run's id as an alias, by type."""
-    kinds = {"init": "init", "mask": "mask", "round": "round", "weights": "model"}
+    kinds = {"init": "init", "mask": "mask", "rewind": "rewind", "round": "round", "weights": "model"}
     there = {kind: found(lambda n=name: api.artifact(f"{prefix}-{n}:{run_id}")) for name, kind in kinds.items()}
     return {kind: artifact for kind, artifact in there.items() if artifact is not None and artifact.type == kind}
 
@@ -87,7 +95,7 @@ def remember_record(
     run = round.run
     if load_record(folder, run.id) is not None:
         return
-    stored = {"init": folder / "init.safetensors"}
+    stored = {"init": folder / "init.safetensors", "rewind": folder / "rewind.safetensors"}
     record = RoundRecord(
         round=number,
         key=key,

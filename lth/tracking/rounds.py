@@ -74,13 +74,21 @@ class RoundRun:
         self.try_to(lambda: log_row(self.run, timed))
 
     def finish(
-        self, metrics: Mapping, *, init: Path, mask: Path, weights: Path | None = None, files: Iterable[Path] = ()
+        self,
+        metrics: Mapping,
+        *,
+        init: Path,
+        mask: Path,
+        weights: Path | None = None,
+        rewind: Path | None = None,
+        files: Iterable[Path] = (),
     ) -> None:
         """Log the round's summary and artifacts, and end its run.
 
         Args:
             metrics: the round's metrics.json.
             init, mask, weights: files of the store, which stay as they are. Weights are optional.
+            rewind: the early weights that late rewinding returns to; logged by round 1.
             files: the other files of the round, for whoever resumes the experiment elsewhere.
         """
         if self.tracker is None:
@@ -90,7 +98,7 @@ class RoundRun:
         record.config["reused"] = metrics.get("trained_by", tracker.experiment_id) != tracker.experiment_id
         record.last_step = max((row["step"] for row in self.rows), default=0)
         artifacts = tracker.guard(
-            lambda: self.write_record(metrics, init, mask, weights, [*files]), remedy=RECORD_AGAIN
+            lambda: self.write_record(metrics, init, mask, weights, rewind, [*files]), remedy=RECORD_AGAIN
         )
         self.try_to(lambda: self.run.config.update({"reused": record.config["reused"]}, allow_val_change=True))
         self.try_to(lambda: log_summary(self.run, record))
@@ -98,10 +106,16 @@ class RoundRun:
         self.end()
 
     def write_record(
-        self, metrics: Mapping, init: Path, mask: Path, weights: Path | None, files: Sequence[Path]
+        self,
+        metrics: Mapping,
+        init: Path,
+        mask: Path,
+        weights: Path | None,
+        rewind: Path | None,
+        files: Sequence[Path],
     ) -> "list[tuple[wandb.Artifact, list[str]]]":
         """Write the record, complete before W&B hears of it; returns its artifacts, with their aliases."""
-        record, folder = self.record, self.tracker.folder
+        record = self.record
         label = {name: metrics[name] for name in LABEL if name in metrics}
         label |= {"round": record.round, "run": record.run_id}
         metadata = {"experiment": self.tracker.experiment, **label}
@@ -112,13 +126,18 @@ class RoundRun:
             only_name = {"experiment": self.tracker.experiment}
             record.artifacts.append(self.artifact("init", "init", [init], aliases[:1], only_name, {}))
         record.artifacts.append(self.artifact("mask", "mask", [mask], aliases, metadata, label))
+        if rewind is not None and record.round == 1:
+            record.artifacts.append(self.artifact("rewind", "rewind", [rewind], aliases, metadata, label))
         if weights is not None:
             record.artifacts.append(self.artifact("weights", "model", [weights], aliases, metadata, label))
         if files:
             whole = {**label, "uses": record.uses, "experiment": self.tracker.about}
             record.artifacts.append(self.artifact("round", "round", files, aliases, metadata, whole))
+        return self.recorded()
 
-        made = []
+    def recorded(self) -> "list[tuple[wandb.Artifact, list[str]]]":
+        """Make the artifacts of the record, and write it with their digests."""
+        record, folder, made = self.record, self.tracker.folder, []
         for artifact in record.artifacts:
             made.append((make_artifact(folder, artifact), artifact.aliases))
             artifact.digest = made[-1][0].digest

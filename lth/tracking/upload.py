@@ -38,7 +38,11 @@ def missing_inputs(api: "wandb.Api", record: RoundRecord) -> list[str]:
     run = find_run(api, record)
     used = [] if run is None else run.used_artifacts()
     there = {f"{artifact.name.split(':')[0]}:{alias}" for artifact in used for alias in artifact.aliases}
-    there |= {f"{artifact.entity}/{artifact.project}/{artifact.name}" for artifact in used}  # of another experiment
+    for artifact in used:  # of another experiment: by version or, as its own record names it, by the run that made it
+        name, project = artifact.name.split(":")[0], artifact.project
+        there.add(f"{artifact.entity}/{project}/{artifact.name}")
+        for alias in artifact.aliases:
+            there |= {f"{project}/{name}:{alias}", f"{artifact.entity}/{project}/{name}:{alias}"}
     return [name for name in record.uses if name not in there]
 
 

@@ -90,14 +90,18 @@ class Recogniser(lightning.LightningModule):
             zero_infinity=not self.training,
         )
 
+    @property
+    def progress(self) -> float:
+        """Share of the whole training that is done, in [0, 1]."""
+        return (self.current_epoch + self.seen / self.utterances) / self.trainer.max_epochs
+
     def on_train_epoch_start(self) -> None:
         self.seen = 0
 
     def on_train_batch_start(self, batch: dict, batch_idx: int) -> None:
         set_seeds(f"{self.seed} {self.current_epoch} {batch_idx}")
-        progress = (self.current_epoch + self.seen / self.utterances) / self.trainer.max_epochs
         for group in self.optimizers().param_groups:
-            group["lr"] = self.lr * self.rate(progress)
+            group["lr"] = self.lr * self.rate(self.progress)
         self.seen += len(batch["ids"])
 
     def training_step(self, batch: dict, batch_idx: int) -> Tensor:

@@ -21,6 +21,6 @@ def annealed(progress: float, *, epochs: int, factor: float = 1.01) -> float:
     return factor ** -math.floor(progress * epochs + 1e-9)
 
 
-def fixed(progress: float) -> float:
-    """The peak rate throughout."""
-    return 1.0
+def fixed(progress: float, *, rate: float = 1.0) -> float:
+    """This fraction of the peak rate throughout."""
+    return rate

@@ -16,7 +16,6 @@ from torch.utils.data import DataLoader
 
 from lth.errors import UserError
 from lth.speech.batches import Batches
-from lth.tickets.mask import Mask
 from lth.training.callbacks import History, KeepPruned
 from lth.training.checkpoint import SafeCheckpointIO, latest
 from lth.training.recogniser import Recogniser
@@ -86,6 +85,21 @@ class Patience(EarlyStopping):
             trainer.should_stop = True
 
 
+class Until(lightning.Callback):
+    """Ends a training early as if it had been killed there: the schedule is that of the whole."""
+
+    def __init__(self, epoch: int):
+        self.epoch = epoch
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        if trainer.current_epoch >= self.epoch:
+            trainer.should_stop = True
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        if trainer.current_epoch + 1 >= self.epoch:
+            trainer.should_stop = True
+
+
 def trainer(
     machine: Hardware, *, epochs: int, gradient_clip: float | None, accumulate: int, callbacks: Iterable
 ) -> lightning.Trainer:
@@ -110,12 +124,14 @@ def trainer(
 
 def train(
     recogniser: Recogniser,
-    mask: Mask,
+    keep: KeepPruned,
     batches: Batches,
     *,
     machine: Hardware,
     folder: Path,
     epochs: int,
+    begin: int = 0,
+    until: int | None = None,
     gradient_clip: float | None,
     accumulate: int,
     patience: int | None,
@@ -123,19 +139,30 @@ def train(
     listeners: list[Callable[[dict], None]],
     display: list,
 ) -> History:
-    """Train ``recogniser`` in place from its present weights, or from the checkpoint in ``folder``."""
+    """Train ``recogniser`` in place from its present weights, or from the checkpoint in ``folder``.
+
+    Args:
+        keep: holds the pruned weights at zero.
+        epochs: of the whole training.
+        begin, until: the part of it that is trained: from epoch ``begin`` up to, not with, epoch ``until``.
+    """
     history = History(log_every, listeners)
     checkpoint = ModelCheckpoint(
         folder, "epoch-{epoch:05d}", auto_insert_metric_name=False, save_top_k=1, save_on_train_epoch_end=True
     )
     checkpoint.FILE_EXTENSION = ".safetensors"
-    callbacks = [KeepPruned(mask), history, *display, checkpoint]
+    callbacks = [keep, history, *display, checkpoint]
     if patience is not None:
         callbacks.append(Patience("dev_wer", patience=patience, mode="min"))
+    if until is not None:
+        callbacks.append(Until(until))
     with _quiet(), _interruptible():
-        trainer(machine, epochs=epochs, gradient_clip=gradient_clip, accumulate=accumulate, callbacks=callbacks).fit(
-            recogniser, datamodule=batches, ckpt_path=latest(folder)
+        fitting = trainer(
+            machine, epochs=epochs, gradient_clip=gradient_clip, accumulate=accumulate, callbacks=callbacks
         )
+        done = fitting.fit_loop.epoch_progress.current
+        done.ready = done.started = done.processed = done.completed = begin  # a checkpoint knows better
+        fitting.fit(recogniser, datamodule=batches, ckpt_path=latest(folder))
     return history
 
 

@@ -276,6 +276,7 @@ def test_fingerprint_names_what_matters(tmp_path):
         ({"seed": "x"}, "noise.seed"),
         ({"apply_to": ["train", "tset"]}, "tset"),
         ({"root": "/no/such/folder"}, "/no/such/folder"),
+        ({"part": "dev"}, "noise.part"),
     ],
 )
 def test_bad_settings_are_named(settings, named):
@@ -321,3 +322,39 @@ def test_configurations_build(name):
     assert noise.kind == name
     noisy = noise(tone(0.1), utterance="u", **TRAIN)
     assert noisy.shape == (1600,) and noisy.dtype == np.float32
+
+
+def test_parts_have_no_recording_in_common_and_copies_stay_together(tmp_path):
+    clips = {f"c{i}": np.full(800, i / 10, np.float32) for i in range(1, 8)}
+    root = folder(tmp_path / "n", **clips, copy=clips["c3"], again=clips["c3"])
+    values = {p: sorted(round(float(c[0]), 4) for c in Recordings(root, part=p)) for p in ("all", "train", "test")}
+    assert sorted(values["train"] + values["test"]) == values["all"] and len(values["all"]) == 9
+    assert not set(values["train"]) & set(values["test"]) and len(set(values["test"])) == 3
+    prints = [NoiseInjection("level", 1.0, 0, 1, root=root, part=p).fingerprint() for p in ("all", "train", "test")]
+    assert len(set(prints)) == 3
+    with pytest.raises(UserError, match=r"noise\.part=test cannot split the one recording"):
+        len(Recordings(folder(tmp_path / "one", a=clips["c1"], b=clips["c1"]), part="test"))
+
+
+def test_generated_noise_for_tests_is_another_than_that_of_training():
+    make = lambda part: NoiseInjection("level", 1.0, 0, 1, part=part)  # noqa: E731
+    assert make("train").fingerprint() == make("all").fingerprint() != make("test").fingerprint()
+    for colour, clip in zip(COLOURS, make("test").clips, strict=True):
+        usual = coloured(colour).astype(np.float64)
+        assert np.abs(clip).max() == 1.0 and usual.std() == pytest.approx(clip.std(), rel=0.15)
+        spectra = np.fft.rfft(clip.astype(np.float64)), np.fft.rfft(usual)
+        lags = np.fft.irfft(spectra[0] * spectra[1].conj()) / len(clip) / clip.std() / usual.std()
+        assert np.abs(lags).max() < (0.05 if colour == "white" else 0.5)  # nowhere the same stretch
+    np.testing.assert_array_equal(make("train").clips, make("all").clips)
+
+
+def test_one_strength_for_dev_and_test():
+    noise = NoiseInjection("level", 0.3, 0, 1, part="test")
+    clean, drawn = tone(0.5), {"utterance": "u", "epoch": 0, "seed": 0}
+    quiet, loud, mixed = (
+        noise.at(*one)(clean, split="test", **drawn) for one in (("level", 0.1), ("level", 0.4), ("snr", 3))
+    )
+    np.testing.assert_allclose(4 * (quiet - clean), loud - clean, atol=1e-6)
+    assert snr_of(clean, mixed) == pytest.approx(3, abs=0.01)
+    assert noise.at("snr", 3)(clean, split="train", **drawn) is clean
+    assert noise.at("level", 0.1).clips is noise.clips
