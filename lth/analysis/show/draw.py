@@ -93,7 +93,8 @@ def _series(axes: Axes, chart: Chart, series: Series, how: tuple[str, str, bool]
     elif low and high and alpha:
         axes.fill_between(x, low, high, color=colour, alpha=alpha, lw=0)
     line = {"lw": 1.6, "ls": "-." if broken else "-"} if series.style == "line" else {"lw": 0}
-    mark = {"marker": marker, "ms": 5, "mec": PAPER, "mew": 0.7}
+    thin = marker in "PX"
+    mark = {"marker": marker, "ms": 6.5 if thin else 5, "mec": PAPER, "mew": 0.4 if thin else 0.7}
     return axes.plot(x, y, color=colour, zorder=3, label=series.label, **line, **mark)[0]
 
 

@@ -12,6 +12,7 @@ import base64
 import gzip
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -41,12 +42,12 @@ def write_page(
     title: str,
     lead: str,
     facts: Mapping[str, object],
-    refresh: int | None = None,
+    refresh: float | None = None,
 ) -> Path:
     """Write the page atomically; returns its path.
 
     Args:
-        lead: the answer, in a sentence or two.
+        lead: the answer, in a sentence or two; a section that says the same does not repeat it.
         facts: what was compared, said in a line below it.
         refresh: the page loads itself anew every so many seconds.
     """
@@ -66,7 +67,7 @@ def write_page(
         title=title,
         lead=lead,
         facts=facts,
-        refresh=refresh,
+        refresh=refresh and max(1, math.ceil(refresh)),
         parts=parts,
         script=Markup(script),
         library=packed,

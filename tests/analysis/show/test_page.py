@@ -100,6 +100,7 @@ def test_refresh_only_when_asked(page, tmp_path):
     again = Page(write_page(SECTIONS, tmp_path / "report.html", **WORDS, refresh=60))
     assert '<meta http-equiv="refresh" content="60">' in again.html
     assert "every 60 seconds" in again.text
+    assert 'content="1"' in write_page(SECTIONS, tmp_path / "report.html", **WORDS, refresh=0.2).read_text()
 
 
 def test_page_is_repeatable_and_an_empty_one_needs_no_library(path, tmp_path):
