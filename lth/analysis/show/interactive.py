@@ -172,10 +172,10 @@ def _heat(heat: Heat) -> dict[str, Any]:
     gap = 0 if crowded(heat) else 2
     trace = {
         "type": "heatmap",
-        "z": [_numbers([math.nan if v is None else v for v in row]) for row in heat.values],
+        "z": [_numbers([scaled(v, heat.kind) for v in row]) for row in heat.values],
         "colorscale": shades,
-        "zmin": norm.vmin,
-        "zmax": norm.vmax,
+        "zmin": scaled(norm.vmin, heat.kind),
+        "zmax": scaled(norm.vmax, heat.kind),
         "showscale": crowded(heat),
         "xgap": gap,
         "ygap": gap,

@@ -138,7 +138,7 @@ def test_interactive_bars_and_heat_maps():
     heat = interactive(OVERLAP)
     assert (heat["data"][0]["zmin"], heat["data"][0]["zmax"]) == (pytest.approx(0.2), pytest.approx(1.8))
     layers = interactive(DENSITIES)
-    assert layers["data"][0]["z"][1] == [1.0, None]
+    assert layers["data"][0]["z"][1] == [100.0, None]
     assert [note["text"] for note in layers["layout"]["annotations"]] == ["100", "17", "100"]
 
 
