@@ -4,20 +4,20 @@ import contextlib
 import csv
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import wandb
 from rich.console import Console
 
-import analyze
-import run as run_command
-from lth.analysis.analyse import analyse
+from lth.analysis.analyse import analyse, check, state
 from lth.errors import UserError
 from lth.experiment import run
 from lth.sync import sync
 from tests.analysis.folders import write_experiment
-from tests.configs import compose, compose_analysis
+from tests.configs import PROJECT, compose, compose_analysis
 from tests.loopback_wandb import fixture
 from tests.lottery import command
 
@@ -34,12 +34,11 @@ def tables(folder: Path) -> dict[str, list[list[str]]]:
     return found
 
 
-def said(capsys, *words: str) -> tuple[int, str]:
-    run_command.exit_codes.clear()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["analyze.py", *words])
-        code = analyze.command()
-    return code, capsys.readouterr().err
+def said(*words: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "analyze.py", *words], cwd=PROJECT, capture_output=True, text=True, timeout=120
+    )
+    return done.returncode, done.stderr
 
 
 def test_it_writes_tables_figures_and_a_page(tmp_path):
@@ -81,22 +80,40 @@ def test_one_utterance_gives_a_table_without_intervals(tmp_path):
     assert values["test WER_low"] == "" and values["p"] == "" and values["verdict"] == "not tested"
 
 
-def test_bad_words(tmp_path, capsys):
-    assert said(capsys, f"outputs={tmp_path}") == (
-        2,
-        f"analyze.py: outputs={tmp_path} holds no experiment: run one, or say where they are\n",
-    )
+WRONG = {
+    "experiments=[nosuch]": "there is no nosuch in",
+    "source=disk": "source=disk will not do",
+    "resamples=3": "resamples=3 will not do",
+    "watch=-1": "watch=-1 will not do",
+    "study=nosuch": "study=nosuch: there is no",
+}
+
+
+@pytest.mark.parametrize("word", WRONG)
+def test_a_wrong_word_is_named(tmp_path, word):
     write_experiment(tmp_path, "demo")
-    for words, sentence in {
-        "experiments=[nosuch]": "there is no nosuch in",
-        "source=disk": "source=disk will not do",
-        "resamples=3": "resamples=3 will not do",
-        "watch=-1": "watch=-1 will not do",
-        "study=nosuch": "study=nosuch: there is no",
-        "nosuchkey=1": "nosuchkey",
-    }.items():
-        code, error = said(capsys, f"outputs={tmp_path}", words)
-        assert code == 2 and sentence in error and error.count("\n") == 1
+    config = compose_analysis(f"outputs={tmp_path}", word)
+    with pytest.raises(UserError, match=WRONG[word]):
+        check(config)
+        analyse(config, CONSOLE)
+
+
+def test_the_command_says_it_in_one_line(tmp_path):
+    code, error = said(f"outputs={tmp_path}")
+    assert code == 2
+    assert error == f"analyze.py: outputs={tmp_path} holds no experiment: run one, or say where they are\n"
+    code, error = said("nosuchkey=1")
+    assert code == 2 and "nosuchkey" in error and error.count("\n") == 1
+
+
+def test_watching_sees_what_changes_and_nothing_else(tmp_path):
+    folder = write_experiment(tmp_path, "demo")
+    before = state(tmp_path)
+    (tmp_path / "analysis").mkdir()
+    (tmp_path / "analysis/report.html").touch()
+    assert state(tmp_path) == before
+    (folder / "rounds.csv").write_text((folder / "rounds.csv").read_text() + "\n")
+    assert state(tmp_path) != before
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ INK = "#1b1f24"
 MUTED = "#6e7681"
 GRID = "#d8dee4"
 PAPER = "#fffffe"
+BOLD = {"weight": "bold", "size": 10.5}
 #: Okabe and Ito's colours, told apart by every kind of colour vision, each with a shape; yellow, too pale for a line
 #: on white, is left out.
 SERIES = (
@@ -55,6 +56,12 @@ def plain(figure: Figure) -> Figure:
     for text in figure.findobj(Text):
         text.set_parse_math(False)
     return figure
+
+
+def headline(figure: Figure, text: str) -> None:
+    """A title at the left of a figure without a legend; none where it is empty."""
+    if text:
+        figure.suptitle(text, x=0.01, ha="left", color=INK, **BOLD)
 
 
 def ink_on(colour: tuple[float, ...]) -> str:

@@ -5,24 +5,27 @@ import textwrap
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullFormatter, NullLocator
 
-from lth.analysis.document import Axis, Chart, Heat, Kind, Series
-from lth.analysis.look import DIVERGING, GRID, HEAT, INK, MUTED, PAPER, SERIES, blank, ink_on, plain
-from lth.analysis.show.words import heading, number_text, places, scaled
+from lth.analysis.document import Axis, Chart, Heat, Series
+from lth.analysis.look import BOLD, GRID, INK, MUTED, PAPER, SERIES, blank, headline, plain
+from lth.analysis.show.heat import heat_map
+from lth.analysis.show.words import heading, scaled
 
 #: Steps within a decade, from the finest to the coarsest.
 STEPS = ((1, 1.5, 2, 3, 4, 5, 7), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,))
+
+#: On paper a legend names so many series at most, and bands of more series than this hide each other.
+NAMED, BANDS = 30, 12
 
 
 def draw(part: Chart | Heat, width: float = 7.0, title: bool = False) -> Figure:
     """A chart or heat map `width` inches wide; a heat map grows to the right when its columns do not fit."""
     said = textwrap.fill(part.title, int(12 * width)) if title else ""
     if isinstance(part, Heat):
-        return plain(_heat(part, width, said))
+        return plain(heat_map(part, width, said))
     return plain(_bars(part, width, said) if part.kind == "bars" else _xy_chart(part, width, said))
 
 
@@ -48,25 +51,20 @@ def log_ticks(low: float, high: float, most: int = 8) -> list[float]:
     return ticks
 
 
+def opacity(chart: Chart) -> float:
+    """Of the bands of a chart: fainter where there are many, none where there are too many."""
+    bands = sum(1 for series in chart.series if series.low)
+    return 0.0 if bands > BANDS else min(0.13, 0.4 / max(1, bands))
+
+
 def look(n: int) -> tuple[str, str, bool]:
     """Colour and marker of series n, and whether its line is broken: colours come again, told apart by these."""
     again = n // len(SERIES)
     return SERIES[n % len(SERIES)][0], SERIES[(n + again) % len(SERIES)][1], again % 2 == 1
 
 
-def limits(heat: Heat) -> tuple[Colormap, Normalize]:
-    """Colours of a heat map, and the values at their ends."""
-    known = [v for row in heat.values for v in row if v is not None and math.isfinite(v)]
-    if heat.middle is None:
-        low, high = min(known, default=0.0), max(known, default=1.0)
-        return HEAT, Normalize(low, high if high > low else low + 1)
-    far = max((abs(v - heat.middle) for v in known), default=0.0) or 1.0
-    return DIVERGING, Normalize(heat.middle - far, heat.middle + far)
-
-
 def _xy_chart(chart: Chart, width: float, title: str) -> Figure:
     figure, axes = blank(width, max(3.3, 0.52 * width))
-    bands = sum(1 for series in chart.series if series.low)
     axes.grid(axis="y", color=GRID, lw=0.6)
     axes.set_axisbelow(True)
     handles, n = [], 0
@@ -74,7 +72,7 @@ def _xy_chart(chart: Chart, width: float, title: str) -> Figure:
         if series.style == "dashed":
             handles += axes.plot(*_xy(chart, series), color=MUTED, lw=1.1, ls=(0, (5, 3)), label=series.label)
         else:
-            handles.append(_series(axes, chart, series, look(n), min(0.13, 0.4 / max(1, bands))))
+            handles.append(_series(axes, chart, series, look(n), opacity(chart)))
             n += 1
     for axis, side, most in ((chart.x, axes.xaxis, int(1.15 * width)), (chart.y, axes.yaxis, 8)):
         _scale(axes, axis, side, most)
@@ -92,10 +90,11 @@ def _series(axes: Axes, chart: Chart, series: Series, how: tuple[str, str, bool]
     low, high = ([scaled(v, chart.y.kind) for v in ends] for ends in (series.low, series.high))
     if low and high and (series.style == "points" or len(x) == 1):
         axes.vlines(x, low, high, color=colour, lw=1.0, alpha=0.6)
-    elif low and high:
+    elif low and high and alpha:
         axes.fill_between(x, low, high, color=colour, alpha=alpha, lw=0)
     line = {"lw": 1.6, "ls": "-." if broken else "-"} if series.style == "line" else {"lw": 0}
-    mark = {"marker": marker, "ms": 5, "mec": PAPER, "mew": 0.7}
+    thin = marker in "PX"
+    mark = {"marker": marker, "ms": 6.5 if thin else 5, "mec": PAPER, "mew": 0.4 if thin else 0.7}
     return axes.plot(x, y, color=colour, zorder=3, label=series.label, **line, **mark)[0]
 
 
@@ -145,64 +144,15 @@ def _bars(chart: Chart, width: float, title: str) -> Figure:
 
 def _legend(figure: Figure, handles: Sequence, width: float, title: str) -> None:
     """Title and legend above the axes, which keep their height."""
-    bold = {"weight": "bold", "size": 10.5}
     if not handles:
-        if title:
-            figure.suptitle(title, x=0.01, ha="left", color=INK, **bold)
-        return
+        return headline(figure, title)
+    if len(handles) > NAMED:
+        more = Line2D([], [], ls="none", label=f"and {len(handles) - NAMED + 1} more")
+        handles = [*handles[: NAMED - 1], more]
     longest = max(len(handle.get_label()) for handle in handles)
     columns = max(1, min(len(handles), int(width * 11 / (longest + 6))))
     lines = -(-len(handles) // columns) + 1.3 * bool(title) + title.count("\n")
     figure.set_figheight(figure.get_figheight() + 0.19 * (lines - 1))
     place = {"loc": "outside upper left", "ncols": columns, "alignment": "left"}
-    said = {"title": title, "title_fontproperties": bold} if title else {}
+    said = {"title": title, "title_fontproperties": BOLD} if title else {}
     figure.legend(handles=handles, frameon=False, fontsize=9, labelcolor=INK, **place, **said)
-
-
-def _heat(heat: Heat, width: float, title: str) -> Figure:
-    texts = heat_texts(heat.values, heat.kind)
-    left = 0.35 + 0.068 * max((len(name) for name in heat.rows), default=0)
-    widest = 0.12 + 0.06 * max((len(text) for row in texts for text in row), default=0)
-    cell = max(widest, 0.3, min(0.7, (width - left - 0.1) / max(1, len(heat.columns))))
-    steep = max((len(name) for name in heat.columns), default=0) * 0.068 > cell
-    top = 0.5 + (0.05 * max(len(name) for name in heat.columns) if steep else 0.0)
-    wide = max(left + cell * len(heat.columns) + 0.1, min(width, 0.095 * len(title)))
-    figure, axes = blank(wide, max(top + 0.22 * len(heat.rows), top + 0.08 * len(heat.y_label)))
-    colours, norm = limits(heat)
-    values = [[math.nan if v is None else v for v in row] for row in heat.values]
-    axes.pcolormesh(values, cmap=colours, norm=norm, edgecolors=PAPER, linewidth=1.0)
-    for y, row in enumerate(values):
-        for x, value in enumerate(row):
-            if not math.isnan(value):
-                colour = ink_on(colours(norm(value)))
-                axes.text(x + 0.5, y + 0.5, texts[y][x], ha="center", va="center", fontsize=7, color=colour)
-    axes.set_yticks([y + 0.5 for y in range(len(heat.rows))], heat.rows, fontsize=8)
-    axes.set_xticks([x + 0.5 for x in range(len(heat.columns))], heat.columns, fontsize=8)
-    if steep:
-        axes.tick_params("x", labelrotation=45)
-        for label in axes.get_xticklabels():
-            label.set(ha="left", rotation_mode="anchor")
-    axes.invert_yaxis()
-    axes.xaxis.tick_top()
-    axes.xaxis.set_label_position("top")
-    axes.set_xlabel(heat.x_label)
-    axes.set_ylabel(heat.y_label)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    if title:
-        figure.suptitle(title, x=0.01, ha="left", color=INK, weight="bold", size=10.5)
-    return figure
-
-
-def heat_texts(values: Sequence[Sequence[float | None]], kind: Kind) -> list[list[str]]:
-    """The number in each cell of a heat map, '' where it is not known; no unit."""
-    decimals = places([v for row in values for v in row], kind)
-    return [["" if v is None or math.isnan(v) else _short(v, kind, decimals) for v in row] for row in values]
-
-
-def _short(value: float, kind: Kind, decimals: int) -> str:
-    if kind == "percent":
-        if 0 < value < 0.0005:
-            return "<0.1"
-        return f"{100 * value:.0f}" if value >= 0.0995 else f"{100 * value:.1f}"
-    return f"{value:.2f}" if kind == "number" and abs(value) < 100 else number_text(value, kind, decimals)

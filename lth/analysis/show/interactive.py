@@ -14,7 +14,8 @@ from matplotlib.colors import to_hex
 
 from lth.analysis.document import Axis, Chart, Heat, Interval, Series
 from lth.analysis.look import SERIES, ink_on
-from lth.analysis.show.draw import categories, heat_texts, lies, limits, look
+from lth.analysis.show.draw import categories, lies, look, opacity
+from lth.analysis.show.heat import crowded, heat_texts, limits
 from lth.analysis.show.words import heading, point_text, scaled
 
 SYMBOLS = {
@@ -45,7 +46,7 @@ def interactive(part: Chart | Heat) -> dict[str, Any]:
 
 def _xy(chart: Chart) -> dict[str, Any]:
     data, n = [], 0
-    bands = sum(1 for series in chart.series if series.low)
+    alpha = opacity(chart)
     for group, series in enumerate(chart.series):
         if series.style == "dashed":
             line = {"color": "var(--muted)", "width": 1.5, "dash": "dash"}
@@ -60,8 +61,8 @@ def _xy(chart: Chart) -> dict[str, Any]:
             trace |= {"mode": "lines+markers", "line": line}
         if series.low and series.high and (series.style == "points" or len(series.x) == 1):
             trace["error_y"] = _ends(chart, series) | {"color": f"{colour}/0.6"}
-        elif series.low and series.high:
-            data.append(_band(chart, series, group, f"{colour}/{min(0.15, 0.5 / bands):.3f}"))
+        elif series.low and series.high and alpha:
+            data.append(_band(chart, series, group, f"{colour}/{alpha:.3f}"))
         data.append(trace)
         n += 1
     layout = {"xaxis": _axis(chart.x), "yaxis": _axis(chart.y), "hovermode": "closest"}
@@ -168,15 +169,16 @@ def _heat(heat: Heat) -> dict[str, Any]:
         ]
         for r, row in enumerate(heat.rows)
     ]
+    gap = 0 if crowded(heat) else 2
     trace = {
         "type": "heatmap",
-        "z": [_numbers([math.nan if v is None else v for v in row]) for row in heat.values],
+        "z": [_numbers([scaled(v, heat.kind) for v in row]) for row in heat.values],
         "colorscale": shades,
-        "zmin": norm.vmin,
-        "zmax": norm.vmax,
-        "showscale": False,
-        "xgap": 2,
-        "ygap": 2,
+        "zmin": scaled(norm.vmin, heat.kind),
+        "zmax": scaled(norm.vmax, heat.kind),
+        "showscale": crowded(heat),
+        "xgap": gap,
+        "ygap": gap,
         "hoverinfo": "text",
         "hovertext": hover,
         "hoverongaps": False,
@@ -185,25 +187,27 @@ def _heat(heat: Heat) -> dict[str, Any]:
         {"x": c, "y": r, "text": text, "showarrow": False, "font": {"size": 11, "color": _ink(heat, r, c)}}
         for r, row in enumerate(texts)
         for c, text in enumerate(row)
-        if text
+        if text and not crowded(heat)
     ]
     longest = [max((len(name) for name in names), default=0) for names in (heat.rows, heat.columns)]
-    cell = 16 + 7 * max((len(text) for row in texts for text in row), default=0)
+    wide = 16 + 7 * max((len(text) for row in texts for text in row), default=0)
+    cell, tall, size = (14, 14, 10) if crowded(heat) else (max(wide, 30), 26, 12)
     steep = 7 * longest[1] > max(cell, 46)
+    angle = {"side": "top", "tickangle": (-90 if crowded(heat) else -45) if steep else 0}
     axes = {
-        "xaxis": _names(heat.columns, heat.x_label) | {"side": "top", "tickangle": -45 if steep else 0},
-        "yaxis": _names(heat.rows, heat.y_label) | {"autorange": "reversed"},
+        "xaxis": _names(heat.columns, heat.x_label, size) | angle,
+        "yaxis": _names(heat.rows, heat.y_label, size) | {"autorange": "reversed"},
     }
     right = 12 + (5 * len(heat.columns[-1]) if steep else 0)
-    least = 28 + right + 7 * longest[0] + max(cell, 30) * len(heat.columns)
-    size = {
-        "height": 60 + 26 * len(heat.rows) + (5 * longest[1] if steep else 0) + (24 if heat.x_label else 0),
+    least = 28 + right + 7 * longest[0] + cell * len(heat.columns)
+    extent = {
+        "height": 60 + tall * len(heat.rows) + (6 * longest[1] if steep else 0) + (24 if heat.x_label else 0),
         "least": least,
         "widest": least + 34 * len(heat.columns),
         "right": right,
     }
     layout = {**axes, "annotations": notes, "showlegend": False}
-    return {"data": [trace], "layout": layout, "labels": [], "still": True, **size}
+    return {"data": [trace], "layout": layout, "labels": [], "still": not crowded(heat), **extent}
 
 
 def _ink(heat: Heat, r: int, c: int) -> str:
@@ -211,10 +215,10 @@ def _ink(heat: Heat, r: int, c: int) -> str:
     return ink_on(colours(norm(heat.values[r][c])))
 
 
-def _names(names: Sequence[str], label: str) -> dict[str, Any]:
+def _names(names: Sequence[str], label: str, size: int) -> dict[str, Any]:
     ticks = {"tickmode": "array", "tickvals": list(range(len(names))), "ticktext": [_text(name) for name in names]}
     plain = {"automargin": True, "showgrid": False, "zeroline": False, "showline": False, "ticks": ""}
-    return ticks | plain | {"title": _title(label), "tickfont": {"size": 12}, "ticklabeloverflow": "allow"}
+    return ticks | plain | {"title": _title(label), "tickfont": {"size": size}, "ticklabeloverflow": "allow"}
 
 
 def _title(text: str) -> dict[str, Any]:

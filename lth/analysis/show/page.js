@@ -64,7 +64,7 @@ async function draw(plot, figure) {
   const coarse = matchMedia("(pointer: coarse)").matches;
   const longest = Math.max(0, ...figure.labels.map((label) => label.length));
   const columns = Math.max(1, Math.floor(plot.parentNode.clientWidth / (60 + 7 * longest)));
-  const legend = figure.labels.length ? 16 + 20 * Math.ceil(figure.labels.length / columns) : 0;
+  const legend = figure.labels.length ? 16 + 20 * Math.min(12, Math.ceil(figure.labels.length / columns)) : 0;
   plot.style.minWidth = `${figure.least}px`;
   if (figure.widest) plot.style.maxWidth = `${Math.max(figure.widest, 320)}px`;
   plot.style.height = `${figure.height + legend}px`;

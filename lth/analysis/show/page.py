@@ -12,6 +12,7 @@ import base64
 import gzip
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -25,6 +26,7 @@ from markupsafe import Markup
 from lth.analysis.document import Chart, Heat, Interval, Section, Table
 from lth.analysis.look import inline
 from lth.analysis.show.draw import draw
+from lth.analysis.show.heat import crowded
 from lth.analysis.show.interactive import interactive
 from lth.analysis.show.values import values
 from lth.analysis.show.words import Cell, column_texts, heading, value_of
@@ -40,12 +42,12 @@ def write_page(
     title: str,
     lead: str,
     facts: Mapping[str, object],
-    refresh: int | None = None,
+    refresh: float | None = None,
 ) -> Path:
     """Write the page atomically; returns its path.
 
     Args:
-        lead: the answer, in a sentence or two.
+        lead: the answer, in a sentence or two; a section that says the same does not repeat it.
         facts: what was compared, said in a line below it.
         refresh: the page loads itself anew every so many seconds.
     """
@@ -65,7 +67,7 @@ def write_page(
         title=title,
         lead=lead,
         facts=facts,
-        refresh=refresh,
+        refresh=refresh and max(1, math.ceil(refresh)),
         parts=parts,
         script=Markup(script),
         library=packed,
@@ -82,7 +84,7 @@ def _chart(chart: Chart | Heat, id: str) -> dict[str, Any]:
         "title": chart.title,
         "note": chart.note,
         "svg": inline(draw(chart, width=7.6), id),
-        "values": _table(values(chart)),
+        "values": None if isinstance(chart, Heat) and crowded(chart) else _table(values(chart)),
         "figure": {"id": id, **interactive(chart)},
     }
 

@@ -20,7 +20,7 @@ PROBE = """<script>
 window.addEventListener("load", async () => {
   while (!document.documentElement.classList.contains("alive")) await new Promise((done) => setTimeout(done, 50));
   const order = (table) => [...table.tBodies[0].rows].map((row) => row.cells[0].textContent).join();
-  const table = document.querySelector("table"), names = [...table.tHead.rows[0].cells];
+  const table = document.querySelector(".table table"), names = [...table.tHead.rows[0].cells];
   const sorted = [];
   for (const n of [2, 2, 0, 5]) { names[n].querySelector("button").click(); sorted.push(order(table)); }
   const plot = document.querySelector(".js-plotly-plot"), item = plot.querySelector(".legendtoggle");

@@ -8,7 +8,8 @@ from matplotlib.colors import to_hex
 
 from lth.analysis.document import Axis, Chart, Heat, Series
 from lth.analysis.look import SERIES
-from lth.analysis.show.draw import draw, limits, log_ticks, look
+from lth.analysis.show.draw import BANDS, NAMED, draw, log_ticks, look
+from lth.analysis.show.heat import MANY, limits
 from tests.analysis.show.samples import BARS, CURVES, DENSITIES, OVERLAP, PARETO, SECTIONS
 
 
@@ -86,6 +87,21 @@ def test_an_empty_or_lonely_chart_is_drawn():
     draw(replace(CURVES, series=[Series("one", [1.0], [None], [None], [None])]))
     draw(replace(PARETO, series=[Series("zero", [1], [0.0])]))
     assert to_hex(draw(PARETO).axes[0].lines[0].get_color()) == SERIES[0][0]
+
+
+def test_many_series_and_cells_stay_readable():
+    many = [replace(CURVES.series[0], label=f"{n}") for n in range(200)]
+    figure = draw(replace(CURVES, series=many))
+    assert [text.get_text() for text in figure.legends[0].get_texts()][-2:] == [str(NAMED - 2), "and 171 more"]
+    assert figure.get_figheight() < 8
+    assert not figure.axes[0].collections
+    assert draw(replace(CURVES, series=many[:BANDS])).axes[0].collections
+    names = [f"layer {n}" for n in range(40)]
+    assert len(names) ** 2 > MANY
+    crowd = Heat("h", "H", names, names, [[0.5] * 39 + [None]] * 40)
+    figure = draw(crowd)
+    assert not figure.axes[0].texts
+    assert len(figure.axes) == 2  # the cells and their scale
 
 
 def test_no_global_figures():

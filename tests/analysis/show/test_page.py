@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from lth.analysis.document import Section
+from lth.analysis.document import Heat, Section
 from lth.analysis.show.interactive import interactive
 from lth.analysis.show.page import write_page
 from tests.analysis.show.samples import BARS, CURVES, DENSITIES, EVIL, OVERLAP, SECTIONS, TICKETS, hostile
@@ -100,6 +100,7 @@ def test_refresh_only_when_asked(page, tmp_path):
     again = Page(write_page(SECTIONS, tmp_path / "report.html", **WORDS, refresh=60))
     assert '<meta http-equiv="refresh" content="60">' in again.html
     assert "every 60 seconds" in again.text
+    assert 'content="1"' in write_page(SECTIONS, tmp_path / "report.html", **WORDS, refresh=0.2).read_text()
 
 
 def test_page_is_repeatable_and_an_empty_one_needs_no_library(path, tmp_path):
@@ -137,5 +138,15 @@ def test_interactive_bars_and_heat_maps():
     heat = interactive(OVERLAP)
     assert (heat["data"][0]["zmin"], heat["data"][0]["zmax"]) == (pytest.approx(0.2), pytest.approx(1.8))
     layers = interactive(DENSITIES)
-    assert layers["data"][0]["z"][1] == [1.0, None]
+    assert layers["data"][0]["z"][1] == [100.0, None]
     assert [note["text"] for note in layers["layout"]["annotations"]] == ["100", "17", "100"]
+
+
+def test_a_crowded_heat_map_has_a_scale_instead_of_numbers(tmp_path):
+    names = [f"layer {n}" for n in range(40)]
+    crowd = Heat("h", "H", names, names, [[n / 40] * 39 + [None] for n in range(40)])
+    figure = interactive(crowd)
+    assert figure["data"][0]["showscale"]
+    assert not figure["layout"]["annotations"]
+    page = Page(write_page([Section("s", "S", charts=[crowd])], tmp_path / "report.html", **WORDS))
+    assert "table" not in page.tags
