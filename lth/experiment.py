@@ -18,6 +18,7 @@ from torch import Tensor
 from lth.analysis.noise_rows import write_noise_csv
 from lth.analysis.rounds import Row, summary_table, winning
 from lth.display import Display
+from lth.evidence import gather
 from lth.folder import ExperimentFolder, claim
 from lth.gradual import gradual
 from lth.resume import resume, same_weights
@@ -28,7 +29,7 @@ from lth.schema import check
 from lth.setting import Setting, count, prepare
 from lth.start import Start, start
 from lth.store import Store, StoredRound, round_key
-from lth.strategy import Strategy
+from lth.strategy import Strategy, named
 from lth.tickets.mask import Mask
 from lth.tracking import Tracker, open_tracker
 from lth.tracking.noise import log_noise
@@ -64,6 +65,7 @@ def run(
     setting, mask = begin.prepare(fresh)
     grid = conditions(config, setting.noise)
     layers = list(setting.layers.values())
+    strategy = strategy.starting_at(mask.density)
     plan = strategy.densities(mask, layers, rounds)
     rewind = rewinding(config, begin.epoch)
     pruning = gradual(config, strategy, layers, rewind)
@@ -90,7 +92,9 @@ def run(
             if before is not None and pruning:
                 ticket = pruning(first, strategy.densities(first.mask, layers, number)[-1])
             elif before is not None:
-                mask = folder.mask(number) or strategy.prune(before.weights(), mask, layers, number)
+                scored = first.weights if strategy.criterion.scored_at == "init" else before.weights
+                evidence = functools.partial(gather, setting)
+                mask = folder.mask(number) or strategy.prune(scored(), mask, layers, number, evidence)
                 ticket = rewind(mask, first, before, lottery.reach)
             tickets.append(ticket)
             trained = lottery.round(number, ticket)
@@ -221,9 +225,9 @@ def tracker_of(config: DictConfig, folder: ExperimentFolder, inputs: dict, begin
 def identity(setting: Setting, inputs: dict, origin: Mapping) -> str:
     """What makes an experiment this one: its round 0 and its strategy, however many rounds are asked for.
 
-    Rewinding to the init goes without saying: experiments from before there was a choice stay the same.
+    What there was no choice of once goes without saying: experiments from before there was stay the same.
     """
-    strategy = OmegaConf.to_container(setting.config.strategy, resolve=True)
+    strategy = named(OmegaConf.to_container(setting.config.strategy, resolve=True))
     if strategy.get("rewind") == {"_target_": "lth.rewinding.Init"}:
         del strategy["rewind"]
     made_of = [round_key(inputs), strategy]

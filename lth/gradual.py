@@ -10,14 +10,14 @@ from torch import Tensor
 from lth.errors import UserError
 from lth.rewinding import Init, Rewind, Ticket
 from lth.setting import build
-from lth.strategy import Strategy
+from lth.strategy import Strategy, named
 from lth.tickets.allocation import Layers
 from lth.tickets.gradual import Cubic
 from lth.tickets.mask import Mask
 from lth.training.gradual import PruneGradually
 
 #: The parts of a strategy that decide which weights go; of a gradual round they are in the key, not a mask.
-PARTS = ("allocation", "criterion", "structure")
+PARTS = ("allocation", "criterion", "structure", "exclude")
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,11 @@ def gradual(config: DictConfig, strategy: Strategy, layers: Layers, rewind: Rewi
         raise UserError(
             f"strategy=gradual must reach the end of its curve: leave out trainer.patience={config.trainer.patience}"
         )
-    chosen = OmegaConf.to_container(config.strategy, resolve=True)
+    if strategy.criterion.needs or strategy.criterion.scored_at == "init":
+        raise UserError(
+            f"strategy=gradual prunes by the weights of the moment, not by {type(strategy.criterion).__name__}: "
+            "choose strategy/criterion=magnitude or random"
+        )
+    chosen = named(OmegaConf.to_container(config.strategy, resolve=True))
     parts = {part: chosen[part] for part in PARTS if part in chosen}
     return Gradual(build(config.strategy.gradual), strategy, layers, parts)

@@ -1,6 +1,8 @@
 """From a config to everything the rounds of one experiment share."""
 
 import functools
+import hashlib
+import heapq
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +11,7 @@ from typing import Any
 import hydra
 import torch
 from hydra.errors import InstantiationException
-from lhotse import CutSet
+from lhotse import CutSet, MonoCut
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -140,6 +142,18 @@ class Setting:
             buckets=min(options.buckets, self.utterances),
             workers=options.workers,
         )
+
+    def sample_batches(self, utterances: int | None = None) -> DataLoader:
+        """Batches of a fixed sample of the train split: so many utterances, or None for as many as dev has.
+
+        Which ones depends on the seed and their ids only; more of them hold the fewer.
+        """
+
+        def place(cut: MonoCut) -> str:
+            return hashlib.sha256(f"{self.seed} {cut.id}".encode()).hexdigest()
+
+        some = heapq.nsmallest(utterances or count(self.corpus.dev), self.corpus.train, key=place)
+        return test_loader(CutSet.from_cuts(some), self._utterances("train"), **BATCHES_OF_DEV)
 
     def dev_batches(self) -> DataLoader:
         """Batches of the dev split."""

@@ -45,7 +45,7 @@ def strategy(options: Mapping[str, Any]) -> str:
     axes = [
         _leaf(value["_target_"]) for value in options.values() if isinstance(value, Mapping) and "_target_" in value
     ]
-    return ", ".join(axes + [f"{k} {v}" for k, v in options.items() if not isinstance(v, Mapping)])
+    return ", ".join(axes + [f"{k} {v}" for k, v in options.items() if not isinstance(v, Mapping) and v != []])
 
 
 def _part(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:

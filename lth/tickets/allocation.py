@@ -2,23 +2,30 @@
 
 An allocation turns the amount of a round into pools: some parameters, and the number of weights they lose
 together; within a pool the criterion decides. `layers` lists the prunable parameters' names layer by layer in
-the model's order, and `survivors` says how many weights each of them has left.
+the model's order, `survivors` says how many weights each of them has left, and `shapes` what shape it has.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from fractions import Fraction
 from itertools import pairwise
+from math import prod
+
+from lth.tickets.cluster import Shapes
 
 Pool = tuple[tuple[str, ...], int]
 Layers = Sequence[Sequence[str]]
+Allocation = Callable[[Mapping[str, int], Layers, float, Shapes], list[Pool]]
 
 
 @dataclass(frozen=True)
 class Global:
     """One pool of everything: the weakest weights go, wherever they are."""
 
-    def __call__(self, survivors: Mapping[str, int], layers: Layers, amount: float) -> list[Pool]:
+    def __call__(
+        self, survivors: Mapping[str, int], layers: Layers, amount: float, shapes: Shapes | None = None
+    ) -> list[Pool]:
         names = tuple(name for layer in layers for name in layer)
         return [(names, round(amount * sum(survivors[name] for name in names)))]
 
@@ -46,7 +53,9 @@ class Layerwise:
         if not self.ratios or not all(isinstance(r, int | float) and 0 < r < float("inf") for r in self.ratios):
             raise ValueError(f"ratios must be one or more positive numbers, not {list(self.ratios)}.")
 
-    def __call__(self, survivors: Mapping[str, int], layers: Layers, amount: float) -> list[Pool]:
+    def __call__(
+        self, survivors: Mapping[str, int], layers: Layers, amount: float, shapes: Shapes | None = None
+    ) -> list[Pool]:
         groups = [[name for layer in group for name in layer] for group in split(layers, len(self.ratios))]
         ratio = {name: Fraction(r) for r, group in zip(self.ratios, groups, strict=True) for name in group}
         total = round(amount * sum(survivors[name] for name in ratio))
@@ -71,6 +80,81 @@ class Layerwise:
         return [((name,), count) for name, count in counts.items()]
 
 
+@dataclass(frozen=True)
+class ERK:
+    """Erdos-Renyi-kernel (Evci et al. 2020, RigL, section 3): density in proportion to sum(shape) / prod(shape).
+
+    Small and narrow parameters stay denser. What a parameter would keep beyond its survivors is spread over the
+    others by the same rule, so that the whole model loses exactly ``round(amount * survivors)`` weights; since
+    what was pruned does not come back, every round of a lottery has the ERK densities of its own total.
+    An LSTM's stacked gates are one matrix.
+    """
+
+    def __call__(self, survivors: Mapping[str, int], layers: Layers, amount: float, shapes: Shapes) -> list[Pool]:
+        names = [name for layer in layers for name in layer]
+        total = sum(survivors[name] for name in names)
+        goal = total - round(amount * total)
+        weight = {name: sum(shapes[name]) if survivors[name] else 0 for name in names}
+        # In the order in which they reach their limit as the common factor grows.
+        open_names = sorted((n for n in names if weight[n]), key=lambda n: Fraction(survivors[n], weight[n]))
+        kept, left = dict.fromkeys(names, Fraction(0)), Fraction(goal)
+        while open_names:
+            factor = left / sum(weight[name] for name in open_names)
+            if factor * weight[open_names[0]] <= survivors[open_names[0]]:
+                kept |= {name: factor * weight[name] for name in open_names}
+                break
+            full = open_names.pop(0)
+            kept[full] = Fraction(survivors[full])
+            left -= survivors[full]
+        counts = apportion(goal, kept)
+        return [((name,), survivors[name] - counts[name]) for name in names]
+
+
+@dataclass(frozen=True)
+class Excluding:
+    """Parameters that stay as they are; the others lose what the whole model is to lose.
+
+    Args:
+        patterns: a parameter's name, a module's (``convs.0`` is all that begins with ``convs.0.``), or a shell
+            pattern (``*.weight_hh*``).
+        allocation: of the others.
+
+    Raises:
+        ValueError: a pattern matches no parameter, or more is asked of the others than they have left.
+    """
+
+    patterns: Sequence[str]
+    allocation: Allocation
+
+    def __call__(self, survivors: Mapping[str, int], layers: Layers, amount: float, shapes: Shapes) -> list[Pool]:
+        left_alone = matching(self.patterns, [name for layer in layers for name in layer])
+        rest = [[name for name in layer if name not in left_alone] for layer in layers]
+        rest = [layer for layer in rest if layer]
+        remaining = sum(survivors[name] for layer in rest for name in layer)
+        count = round(amount * sum(survivors[name] for layer in layers for name in layer))
+        if count > remaining:
+            raise ValueError(
+                f"exclude leaves {remaining} weights to prune, and {count} are to go: exclude less or prune less."
+            )
+        return self.allocation(survivors, rest, count / remaining, shapes) if count else []
+
+
+def matching(patterns: Iterable[str], names: Sequence[str]) -> set[str]:
+    """The names that a pattern of `Excluding` means.
+
+    Raises:
+        ValueError: a pattern means none of them.
+    """
+    found: set[str] = set()
+    for pattern in patterns:
+        these = {name for name in names if name == pattern or name.startswith(f"{pattern}.")}
+        these |= {name for name in names if fnmatchcase(name, pattern)}
+        if not these:
+            raise ValueError(f"exclude: {pattern} is none of the prunable parameters {', '.join(names)}.")
+        found |= these
+    return found
+
+
 def split(layers: Layers, groups: int) -> list[Layers]:
     """`layers` in consecutive groups, the first ones a layer longer where they do not divide evenly.
 
@@ -93,26 +177,48 @@ def apportion(total: int, shares: Mapping[str, Fraction]) -> dict[str, int]:
     return counts
 
 
-def rehearse(allocation, amounts: Iterable[float], sizes: Mapping[str, int], layers: Layers) -> list[float]:
-    """The density after each round by counting alone, so that what cannot work is refused before training.
+def rehearse(
+    allocation: Allocation,
+    share: Callable[[int, int], float],
+    rounds: int,
+    survivors: Mapping[str, int],
+    layers: Layers,
+    shapes: Shapes,
+    room: Mapping[str, int],
+) -> list[float]:
+    """The share of round 0's weights left after each round, by counting alone: what cannot work is refused before
+    training.
 
-    Exact for `Global` and `Layerwise`, whose totals do not depend on which weights of a pool go.
+    Exact where single weights are pruned: totals do not depend on which weights of a pool go.
 
     Args:
         allocation: how each round's amount is spread.
-        amounts: the share of the survivors that each round prunes.
-        sizes: the weights each prunable parameter starts with.
+        share: (round, survivors of the round before) -> the share of those that it prunes.
+        rounds: how many.
+        survivors: the weights each prunable parameter starts with.
         layers: their names by layer.
+        shapes: of the parameters.
+        room: how many of its weights each may lose in all.
 
     Raises:
-        ValueError: the allocation refuses a round.
+        ValueError: the allocation refuses a round, or asks for more than there is room for.
     """
-    survivors, total, densities = dict(sizes), sum(sizes.values()), []
-    for amount in amounts:
-        for names, count in allocation(survivors, layers, amount):
+    first, left, room, densities = survivors, dict(survivors), dict(room), []
+    for number in range(1, rounds + 1):
+        amount = share(number, sum(left.values()))
+        for names, count in allocation(left, layers, amount, shapes) if amount else []:
+            free = sum(room[name] for name in names)
+            if count > free:
+                where = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+                floor = (sum(left[name] for name in names) - free) / sum(prod(shapes[name]) for name in names)
+                raise ValueError(
+                    f"round {number} is to prune {count} weights of {where}, and the structure lets {free} go, "
+                    f"down to a density of {floor:.2%}: prune less or play fewer rounds."
+                )
             for name in names:
-                taken = min(count, survivors[name])
-                survivors[name] -= taken
+                taken = min(count, room[name])
+                left[name] -= taken
+                room[name] -= taken
                 count -= taken
-        densities.append(sum(survivors.values()) / total)
+        densities.append(sum(left.values()) / sum(first.values()))
     return densities

@@ -1,28 +1,141 @@
-"""Which weights go: a criterion scores every weight of a parameter, and the lowest scores are pruned."""
+"""Which weights go: a criterion scores every weight of a parameter, and the lowest scores are pruned.
 
+Besides the weights a criterion may want evidence, a tensor for each parameter: what it ``needs`` is ``gradients``
+of the loss, ``norms`` of the inputs, or ``flow``, the gradients of SynFlow's objective; `lth.evidence` gathers
+them. It is ``scored_at`` "trained", on the weights of the round before, or at "init", on the values that round
+starts from, and then it does not matter what was trained. With ``steps`` a round's pruning is done in that many
+parts, the scores taken anew under the mask so far.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
 
+Evidence = Mapping[str, Tensor]
+
+
+class Criterion:
+    """What all have in common."""
+
+    needs: ClassVar[str | None] = None
+    scored_at: ClassVar[str] = "trained"
+    steps: int = 1
+    utterances: int | None = None
+
+    def __call__(
+        self, name: str, weight: Tensor, generator: Generator | None = None, evidence: Evidence | None = None
+    ) -> Tensor:
+        """The scores of a parameter's weights, of its shape; the higher are kept.
+
+        Raises:
+            ValueError: this criterion needs evidence, and there is none on the parameter.
+        """
+        if self.needs and name not in (evidence or {}):
+            raise ValueError(f"There is no evidence on {name}, and {type(self).__name__} cannot score it without.")
+        return self.score(weight, generator, evidence[name].to(weight.device) if self.needs else None)
+
+    def score(self, weight: Tensor, generator: Generator | None, evidence: Tensor | None) -> Tensor:
+        raise NotImplementedError
+
 
 @dataclass(frozen=True)
-class Magnitude:
+class Magnitude(Criterion):
     """|w|: the smallest weights go (Han et al. 2015; Frankle and Carbin 2019)."""
 
-    def __call__(self, name: str, weight: Tensor, generator: Generator | None) -> Tensor:
+    def score(self, weight: Tensor, generator: Generator | None, evidence: Tensor | None) -> Tensor:
         return weight.abs()
 
 
 @dataclass(frozen=True)
-class Random:
+class Random(Criterion):
     """A uniform draw for every weight: the control that ignores what was trained.
 
     Raises:
         ValueError: there is no generator to draw from.
     """
 
-    def __call__(self, name: str, weight: Tensor, generator: Generator | None) -> Tensor:
+    def score(self, weight: Tensor, generator: Generator | None, evidence: Tensor | None) -> Tensor:
         if generator is None:
             raise ValueError("Random pruning needs a seeded torch.Generator, so that a round can be repeated.")
         return torch.rand(weight.shape, generator=generator)
+
+
+@dataclass(frozen=True)
+class Saliency(Criterion):
+    """|w g|, what the loss would change by, to first order, if the weight went (Molchanov et al. 2016).
+
+    Args:
+        utterances: of the train split, for g; None for as many as dev has.
+    """
+
+    utterances: int | None = None
+    needs: ClassVar[str | None] = "gradients"
+
+    def __post_init__(self):
+        check_count("utterances", self.utterances)
+
+    def score(self, weight: Tensor, generator: Generator | None, evidence: Tensor | None) -> Tensor:
+        return (weight * evidence).abs()
+
+
+@dataclass(frozen=True)
+class Snip(Saliency):
+    """|w g| before training (Lee et al. 2019, SNIP, eq. 6, without its normalisation).
+
+    Args:
+        steps: 1 is SNIP; more of them are iterative SNIP (de Jorge et al. 2021).
+    """
+
+    steps: int = 1
+    scored_at: ClassVar[str] = "init"
+
+    def __post_init__(self):
+        check_count("utterances", self.utterances)
+        check_count("steps", self.steps)
+
+
+@dataclass(frozen=True)
+class SynFlow(Criterion):
+    """|w dR/dw| before training and without data, R being the flow through the network of absolute weights
+    (Tanaka et al. 2020, algorithm 1).
+
+    Args:
+        steps: parts of a round's pruning, the density falling exponentially.
+    """
+
+    steps: int = 100
+    needs: ClassVar[str | None] = "flow"
+    scored_at: ClassVar[str] = "init"
+
+    def __post_init__(self):
+        check_count("steps", self.steps)
+
+    def score(self, weight: Tensor, generator: Generator | None, evidence: Tensor | None) -> Tensor:
+        return (weight * evidence).abs()
+
+
+@dataclass(frozen=True)
+class Wanda(Criterion):
+    """|w| times the 2-norm of the feature it weighs (Sun et al. 2023, eq. 1).
+
+    Args:
+        utterances: of the train split, for the norms; None for as many as dev has.
+    """
+
+    utterances: int | None = None
+    needs: ClassVar[str | None] = "norms"
+
+    def __post_init__(self):
+        check_count("utterances", self.utterances)
+
+    def score(self, weight: Tensor, generator: Generator | None, evidence: Tensor | None) -> Tensor:
+        return weight.abs() * evidence
+
+
+def check_count(name: str, value: int | None) -> None:
+    """Raise ValueError unless `value` is a whole number of at least 1, or None."""
+    if value is not None and (type(value) is not int or value < 1):
+        raise ValueError(f"{name} is a whole number of at least 1, not {value!r}.")

@@ -1,17 +1,22 @@
 """One round of pruning."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 
 import torch
 from torch import Generator, Tensor
 
-from lth.tickets.allocation import Layers, Pool
+from lth.tickets.allocation import Allocation, Layers, Pool
+from lth.tickets.cluster import Cluster
 from lth.tickets.mask import Mask
 from lth.tickets.schedule import check_amount
+from lth.tickets.select import Scores
+from lth.tickets.structure import Structure, Weights, shapes_of
 
 Criterion = Callable[[str, Tensor, Generator | None], Tensor]
-Allocation = Callable[[Mapping[str, int], Layers, float], list[Pool]]
+
+
+WEIGHTS = Weights()
 
 
 @torch.no_grad()
@@ -23,12 +28,14 @@ def prune(
     amount: float,
     allocation: Allocation,
     criterion: Criterion,
+    structure: Structure = WEIGHTS,
     generator: Generator | None = None,
 ) -> Mask:
     """Prune the survivors of `mask` with the lowest scores; the result is nested in `mask`.
 
-    Every pool loses exactly as many weights as the allocation asks of it. Equal scores go in order of
-    position, so the result is a function of the arguments alone.
+    Every pool loses exactly as many weights as the allocation asks of it; where they go in groups, as many
+    whole groups as hold at most that many. Equal scores go in order of position, so the result is a function of
+    the arguments alone.
 
     Args:
         weights: trained weights by parameter name, on any device; may hold more than the mask names.
@@ -37,6 +44,7 @@ def prune(
         amount: share of the survivors to prune, between 0 and 1.
         allocation: how many weights each pool of parameters loses.
         criterion: the score of each weight.
+        structure: what goes together. Pools that share a group become one.
         generator: the source of a criterion's random numbers, on the CPU.
 
     Raises:
@@ -48,54 +56,46 @@ def prune(
         raise ValueError("The layers and the mask do not name the same parameters.")
     mask.check_fits(weights, "weights")
 
-    kept = dict(mask)
-    for names, count in allocation(mask.survivors(), layers, amount):
+    kept, shapes = dict(mask), shapes_of(mask)
+    pools = allocation(mask.survivors(), layers, amount, shapes)
+    clusters = structure.clusters((name for names, _ in pools for name in names), shapes)
+    for names, count in merged(pools, clusters):
         if count:
             pool = {name: kept[name] for name in names}
-            kept |= drop_lowest(pool, count, weights, criterion, generator)
+            room = sum(structure.room(bits) for bits in pool.values())
+            if count > room:
+                raise ValueError(f"{count} weights to prune, and only {room} left in {', '.join(pool)}.")
+            kept |= structure.select(pool, count, scored(names, weights, criterion, generator), shapes)
     return Mask(kept)
 
 
-def drop_lowest(
-    pool: Mapping[str, Tensor],
-    count: int,
-    weights: Mapping[str, Tensor],
-    criterion: Criterion,
-    generator: Generator | None,
-) -> dict[str, Tensor]:
-    """The masks of `pool` less the `count` (at least 1) survivors with the lowest scores of them all."""
-    survivors = {name: int(bits.count_nonzero()) for name, bits in pool.items()}
-    if count > sum(survivors.values()):
-        raise ValueError(f"{count} weights to prune, and only {sum(survivors.values())} left in {', '.join(pool)}.")
-    # Made before the scores: what stays must not lie among what goes, or the heap ends up full of holes.
-    kept = {name: bits.clone() for name, bits in pool.items()}
+def scored(
+    pool: Iterable[str], weights: Mapping[str, Tensor], criterion: Criterion, generator: Generator | None
+) -> Scores:
+    """The scores of a pool, made anew, and the same, each time they are asked for."""
     dtype = reduce(torch.promote_types, (weights[name].dtype for name in pool), torch.float32)
     state = generator.get_state() if generator else None
 
-    def scored() -> Iterator[tuple[str, Tensor, Tensor]]:
-        # Each parameter is scored twice, and alone: that is cheaper than keeping the scores of a whole model.
+    def scores() -> Iterator[tuple[str, Tensor]]:
         if generator:
             generator.set_state(state)
-        for name, bits in pool.items():
+        for name in pool:
             score = criterion(name, weights[name].detach(), generator).to("cpu", dtype)
-            yield name, bits.flatten(), score.flatten()
+            if score.sum().isnan():
+                raise ValueError(f"{name} holds a weight that is not a number; it cannot be pruned.")
+            yield name, score
 
-    scores, end = torch.empty(sum(survivors.values()), dtype=dtype), 0
-    for name, bits, score in scored():
-        if score.sum().isnan():
-            raise ValueError(f"{name} holds a weight that is not a number; it cannot be pruned.")
-        start, end = end, end + survivors[name]
-        score.numpy().compress(bits.numpy(), out=scores[start:end].numpy())
-    scores.numpy().partition(count - 1)  # many times as fast as torch.kthvalue, and in place
-    threshold = scores[count - 1].clone()
-    spared = int((scores[count:] == threshold).count_nonzero())
-    to_drop = count - int((scores[:count] < threshold).count_nonzero()) if spared else 0
-    del scores
+    return scores
 
-    for name, bits, score in scored():
-        keep = kept[name].view(-1).logical_and_(score > threshold)
-        if spared:
-            ties = (bits & (score == threshold)).nonzero()
-            keep[ties[to_drop:]] = True
-            to_drop -= min(to_drop, len(ties))
-    return kept
+
+def merged(pools: Sequence[Pool], clusters: Iterable[Cluster]) -> list[Pool]:
+    """`pools`, those that hold parts of one cluster made into one, in the place of the first of them."""
+    pools = list(pools)
+    for cluster in clusters:
+        shared = [pool for pool in pools if set(pool[0]) & set(cluster.names)]
+        if len(shared) > 1:
+            place = pools.index(shared[0])
+            names = tuple(name for pool in shared for name in pool[0])
+            pools = [pool for pool in pools if pool not in shared]
+            pools.insert(place, (names, sum(count for _, count in shared)))
+    return pools

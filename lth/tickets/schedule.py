@@ -1,15 +1,19 @@
-"""How much a round prunes."""
+"""How much a round prunes.
+
+Two kinds, both pure functions of the round's number, so that a resumed experiment prunes what an uninterrupted
+one would. A `Schedule` says what share of the survivors goes, whatever they are. A `Curve` says what share of
+the prunable weights is left; it begins at the density of round 0, which is 1 unless that is somebody's ticket.
+"""
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Round n prunes ``first * prune_factor ** (n - 1)`` of the weights that survived round n - 1.
-
-    A pure function of the round's number, so a resumed experiment prunes what an uninterrupted one would.
-    """
+    """Round n prunes ``first * prune_factor ** (n - 1)`` of the weights that survived round n - 1."""
 
     first: float
     prune_factor: float = 1.0
@@ -26,9 +30,13 @@ class Schedule:
         """Share of the survivors that round `round` (1 is the first pruned one) prunes."""
         return self.first * self.prune_factor ** (round - 1)
 
-    def density(self, rounds: int) -> float:
-        """Nominal share of the prunable weights left after `rounds` pruned rounds."""
-        return math.prod(1 - self.amount(n) for n in range(1, rounds + 1))
+    def density(self, rounds: int, start: float = 1.0) -> float:
+        """Nominal share of the prunable weights left after `rounds` pruned rounds from a density of `start`."""
+        return start * math.prod(1 - self.amount(n) for n in range(1, rounds + 1))
+
+    def rounds(self, asked: int, target: float | None, start: float = 1.0) -> int:
+        """Pruned rounds to play: `asked`, or as many as `target` needs; ValueError where it is out of reach."""
+        return asked if target is None else rounds_to(self, target if start == 1 else min(target / start, 1.0))
 
     def floor(self) -> float:
         """The density that no number of rounds gets under: 0 for a constant amount.
@@ -63,6 +71,119 @@ def decaying(amount: float = 0.2, prune_factor: float = 0.9) -> Schedule:
     return Schedule(amount, prune_factor)
 
 
+class Curve:
+    """Where a schedule goes, in densities of the prunable weights."""
+
+    def density(self, rounds: int, start: float = 1.0) -> float:
+        """Share of the prunable weights left after `rounds` pruned rounds from a density of `start`."""
+        raise NotImplementedError
+
+    def amount(self, round: int, start: float = 1.0) -> float:
+        """Share of the survivors that round `round` (1 is the first pruned one) prunes."""
+        return 1 - self.density(round, start) / self.density(round - 1, start)
+
+    def rounds(self, asked: int, target: float | None, start: float = 1.0) -> int:
+        """Pruned rounds to play: as many as the curve has, or fewer if that reaches `target`; none if `asked` is 0.
+
+        Raises:
+            ValueError: round 0 is not denser than the curve's first density, or `target` is under its last.
+        """
+        if not asked:
+            return 0
+        length = self.length
+        densities = [self.density(number, start) for number in range(length + 1)]
+        check_densities(densities[1:], start)
+        if target is None:
+            return length
+        if target < densities[-1] * (1 - 1e-9):
+            raise ValueError(
+                f"the schedule ends at a density of {densities[-1]:.2%}: raise the target or add a density."
+            )
+        return next(n for n, density in enumerate(densities) if density <= target * (1 + 1e-9))
+
+
+@dataclass(frozen=True)
+class Cubic(Curve):
+    """Fast at first, gently at the end, to exactly `target` in round N = `length` (Zhu and Gupta 2017, eq. 1).
+
+    Sparsity s_n = s_N + (s_0 - s_N) (1 - n / N)^3, s_0 being that of round 0.
+
+    Raises:
+        ValueError: no `target` between 0 and 1; with no rounds to play there need be none.
+    """
+
+    target: float
+    length: int
+
+    def __post_init__(self):
+        if not self.length:  # a dense round alone, or a control: nothing is pruned
+            return
+        if self.target is None:
+            raise ValueError("a cubic schedule ends at a density and needs one, such as target=0.1.")
+        check_densities([self.target])
+
+    def density(self, rounds: int, start: float = 1.0) -> float:
+        return self.target + (start - self.target) * (1 - min(rounds / self.length, 1)) ** 3
+
+
+@dataclass(frozen=True)
+class Listed(Curve):
+    """Densities one by one: ``densities[n - 1]`` of the prunable weights are left after round n.
+
+    Raises:
+        ValueError: there is none, or they do not fall strictly from under 1 to above 0.
+    """
+
+    densities: Sequence[float]
+
+    def __post_init__(self):
+        several = isinstance(self.densities, Iterable) and not isinstance(self.densities, str)
+        object.__setattr__(self, "densities", tuple(self.densities) if several else (self.densities,))
+        check_densities(self.densities)
+
+    @property
+    def length(self) -> int:
+        return len(self.densities)
+
+    def density(self, rounds: int, start: float = 1.0) -> float:
+        return self.densities[min(rounds, self.length) - 1] if rounds else start
+
+
+@dataclass(frozen=True)
+class OneShot(Curve):
+    """A single pruned round: to a density of `target`, or without one by the share `first` of round 0's weights.
+
+    Raises:
+        ValueError: the one that counts is not between 0 and 1.
+    """
+
+    first: float = 0.8
+    target: float | None = None
+    length = 1
+
+    def __post_init__(self):
+        check_amount(self.first) if self.target is None else check_densities([self.target])
+
+    def density(self, rounds: int, start: float = 1.0) -> float:
+        end = start * (1 - self.first) if self.target is None else self.target
+        return end if rounds else start
+
+
+def cubic(target: float | None, rounds: int) -> Cubic:
+    """See `Cubic`."""
+    return Cubic(target, rounds)
+
+
+def listed(densities: Sequence[float]) -> Listed:
+    """See `Listed`."""
+    return Listed(densities)
+
+
+def one_shot(amount: float = 0.8, target: float | None = None) -> OneShot:
+    """See `OneShot`."""
+    return OneShot(amount, target)
+
+
 def rounds_to(schedule: Schedule, target: float) -> int:
     """The fewest pruned rounds whose nominal density is at most `target`.
 
@@ -91,4 +212,15 @@ def check_amount(amount: float) -> None:
         raise ValueError(
             f"amount is the share of the surviving weights that a round prunes and must be between 0 and 1, "
             f"not {amount!r}."
+        )
+
+
+def check_densities(densities: Sequence[float], start: float = 1.0) -> None:
+    """Raise ValueError unless these are one or more numbers that fall strictly from under `start` to above 0."""
+    numbers = all(isinstance(d, int | float) and not isinstance(d, bool) and d > 0 for d in densities)
+    if not (densities and numbers and all(after < before for before, after in pairwise([start, *densities]))):
+        said = ", ".join(f"{d:g}" if isinstance(d, float) else str(d) for d in densities) or "nothing"
+        raise ValueError(
+            f"densities are shares of the prunable weights that fall from round to round, each under {start:g} "
+            f"(round 0's) and above 0, not {said}."
         )

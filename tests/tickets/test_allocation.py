@@ -134,12 +134,16 @@ def test_more_ratios_than_layers():
         Layerwise([1, 1, 1])(survivors, layers, 0.5)
 
 
+def rehearsed(allocation, amount, rounds, survivors, layers):
+    shapes = {name: (count,) for name, count in survivors.items()}
+    return rehearse(allocation, lambda number, kept: amount(number), rounds, survivors, layers, shapes, survivors)
+
+
 def test_rehearsal_follows_the_schedule_and_finds_the_round_that_cannot_be():
     survivors, layers = layers_of([50_000, 200_000, 100_000])
     for schedule in (constant(0.2), decaying(0.2, 0.9)):
-        amounts = [schedule.amount(n) for n in range(1, 11)]
         for allocation in (Global(), Layerwise([1.1, 1, 0.9])):
-            densities = rehearse(allocation, amounts, survivors, layers)
+            densities = rehearsed(allocation, schedule.amount, 10, survivors, layers)
             assert densities == pytest.approx([schedule.density(n) for n in range(1, 11)], abs=1e-4)
     assert survivors == {"0": 50_000, "1": 200_000, "2": 100_000}
 
@@ -148,4 +152,4 @@ def test_rehearsal_follows_the_schedule_and_finds_the_round_that_cannot_be():
     survivors, layers = layers_of([100_000, 600_000, 200_000])
     heavy(survivors, layers, 0.25)
     with pytest.raises(ValueError, match="group 1 of 3"):
-        rehearse(heavy, [0.25] * 10, survivors, layers)
+        rehearsed(heavy, lambda number: 0.25, 10, survivors, layers)

@@ -265,7 +265,7 @@ def test_an_allocation_that_asks_for_more_than_is_left_is_refused():
             Mask.dense(weights),
             [["a"]],
             amount=0.5,
-            allocation=lambda survivors, layers, amount: [(("a",), 4)],
+            allocation=lambda survivors, layers, amount, shapes: [(("a",), 4)],
             criterion=Magnitude(),
         )
 
@@ -288,7 +288,7 @@ def test_three_pools_of_a_custom_allocation_lose_exactly_their_counts():
         Mask.dense(weights),
         [list("abcd")],
         amount=0.45,
-        allocation=lambda survivors, layers, amount: list(counts.items()),
+        allocation=lambda survivors, layers, amount, shapes: list(counts.items()),
         criterion=Magnitude(),
     )
     lost = {name: 25 - kept for name, kept in mask.survivors().items()}

@@ -1,0 +1,68 @@
+"""The linear network of absolute weights that SynFlow measures (Tanaka, Kunin, Yamins and Ganguli 2020, section 6).
+
+Theirs are feed-forward networks of ReLUs, which absolute weights make linear. What else a recogniser has is
+replaced by what it is in a linear network: a normalisation by the identity, a bias by none, and an LSTM or GRU
+layer by ``y_t = A x_t + U A x_(t-1)`` with A and U the sums of its gates' input and recurrent matrices, so that a
+path goes through at most one recurrent step and every gate counts. Saturation (a hard ceiling) is kept away by
+an input so small that nothing reaches it; the scale of the flow means nothing.
+"""
+
+import types
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+#: Frames of the input, and its value everywhere.
+FRAMES, SMALL = 32, 1e-60
+
+
+def flow_gradients(
+    model: nn.Module, weights: Mapping[str, Tensor], names: Iterable[str], bins: int
+) -> dict[str, Tensor]:
+    """dR/d|w| for the parameters ``names``, R the sum of what comes out for an input of ones.
+
+    Conserved: the sum of |w| dR/d|w| is R for every layer that all paths go through, up to the eps of normalisations.
+    Scaled to 1 at the largest, fp32.
+
+    Args:
+        model: (1, T, bins), (1,) to logits and lengths; it is changed.
+        weights: its values by name.
+
+    Raises:
+        ValueError: a recurrent module of several layers or directions.
+    """
+    absolute = {name: w.to("cpu", torch.float64).abs() if w.is_floating_point() else w for name, w in weights.items()}
+    model.load_state_dict(absolute, assign=True)
+    model.eval()
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm | nn.LayerNorm):
+            _identity(module)
+        elif isinstance(module, nn.RNNBase):
+            if module.num_layers > 1 or module.bidirectional or module.proj_size:
+                raise ValueError("SynFlow follows recurrent modules of one layer and one direction only.")
+            module.forward = types.MethodType(_linear, module)
+        elif getattr(module, "bias", None) is not None:
+            module.bias.data.zero_()
+    chosen = {name: parameter for name, parameter in model.named_parameters() if name in set(names)}
+    x = torch.full((1, FRAMES, bins), SMALL, dtype=torch.float64)
+    logits, _ = model(x, torch.tensor([FRAMES]))
+    gradients = torch.autograd.grad(logits.sum(), list(chosen.values()))
+    largest = max((float(g.max()) for g in gradients if g.numel()), default=0.0) or 1.0
+    return {name: (g / largest).float() for name, g in zip(chosen, gradients, strict=True)}
+
+
+def _identity(norm: nn.Module) -> None:
+    for name, value in {"weight": 1.0, "bias": 0.0, "running_mean": 0.0, "running_var": 1.0}.items():
+        if getattr(norm, name, None) is not None:
+            getattr(norm, name).data.fill_(value)
+
+
+def _linear(module: nn.RNNBase, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, None]:
+    """In the place of a recurrent module's forward."""
+    units, time = module.hidden_size, 1 if module.batch_first else 0
+    inputs = module.weight_ih_l0.view(-1, units, x.shape[-1]).sum(0)
+    hidden = module.weight_hh_l0.view(-1, units, units).sum(0)
+    now = x @ inputs.T
+    before = torch.cat([torch.zeros_like(now.narrow(time, 0, 1)), now.narrow(time, 0, now.shape[time] - 1)], time)
+    return now + before @ hidden.T, None

@@ -1,0 +1,90 @@
+"""Norms of what a model's matrices are multiplied with, taken while it runs."""
+
+from functools import partial
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from lth.models.lengths import valid_frames
+
+
+class InputNorms:
+    """While this context lasts, sums the squares of the inputs of every Conv2d, Linear, LSTM and GRU of a model.
+
+    An input matrix weighs what its layer receives, a recurrent one the hidden states of the step before, and a
+    convolution's weight the feature it meets at every place of the kernel. Padding frames of recurrent and linear
+    layers are left out; a convolution's are zero in these models.
+
+    Args:
+        model: called as ``model(x, lengths)``, x (B, T, bins), and with ``out_length``.
+
+    Raises:
+        ValueError: a recurrent module of several layers or directions, or a convolution in groups.
+    """
+
+    def __init__(self, model: nn.Module):
+        self._squares: dict[str, Tensor] = {}
+        self._model = model
+        self._valid: dict[int, Tensor] = {}
+
+    def __enter__(self) -> Self:
+        self._hooks = [self._model.register_forward_pre_hook(self._lengths)]
+        for name, module in self._model.named_modules():
+            for kind, squares in ((nn.Conv2d, self._conv), (nn.Linear, self._linear), (nn.RNNBase, self._recurrent)):
+                if isinstance(module, kind):
+                    self._hooks.append(module.register_forward_hook(partial(squares, name)))
+        return self
+
+    def __exit__(self, *_) -> None:
+        for hook in self._hooks:
+            hook.remove()
+
+    def norms(self) -> dict[str, Tensor]:
+        """By parameter, fp32, to be broadcast over its outputs: (1, in), or (1, in, *kernel) of a convolution."""
+        return {name: squares.sqrt().float()[None] for name, squares in self._squares.items()}
+
+    def _lengths(self, model: nn.Module, args: tuple) -> None:
+        x, lengths = args
+        frames = model.out_length(x.shape[1])
+        self._valid = {frames: valid_frames(model.out_length(lengths), frames)}
+
+    def _add(self, name: str, squares: Tensor) -> None:
+        self._squares[name] = self._squares.get(name, 0) + squares.double()
+
+    def _frames(self, name: str, x: Tensor, valid: Tensor | None) -> None:
+        """Of (B, T, C), or of anything with features last."""
+        squares = x.double().square()
+        if valid is not None:
+            squares = squares * valid[..., None]
+        self._add(name, squares.flatten(0, -2).sum(0))
+
+    def _linear(self, name: str, module: nn.Linear, args: tuple, result: Tensor) -> None:
+        x = args[0]
+        self._frames(f"{name}.weight", x, self._valid.get(x.shape[1]) if x.dim() == 3 else None)
+
+    def _recurrent(self, name: str, module: nn.RNNBase, args: tuple, result: tuple) -> None:
+        if module.num_layers > 1 or module.bidirectional or module.proj_size:
+            raise ValueError("Norms are taken of recurrent modules of one layer and one direction only.")
+        x, y = (t if module.batch_first else t.transpose(0, 1) for t in (args[0], result[0]))
+        valid = self._valid.get(x.shape[1], torch.ones(x.shape[:2], dtype=torch.bool, device=x.device))
+        self._frames(f"{name}.weight_ih_l0", x, valid)
+        self._frames(f"{name}.weight_hh_l0", y[:, :-1], valid[:, 1:])  # the first step's is zero
+
+    def _conv(self, name: str, module: nn.Conv2d, args: tuple, result: Tensor) -> None:
+        if module.groups > 1:
+            raise ValueError("Norms are not taken of convolutions in groups.")
+        down, across = module.padding
+        x = nn.functional.pad(args[0].double().square().sum(0), (across, across, down, down))
+        rows, columns = (
+            torch.arange(size)[:, None] * dilation + torch.arange(places) * stride
+            for size, dilation, places, stride in zip(
+                module.kernel_size, module.dilation, result.shape[-2:], module.stride, strict=True
+            )
+        )
+        squares = x.new_empty(x.shape[0], *module.kernel_size)
+        for i, at in enumerate(rows.to(x.device)):
+            along = x[:, at].sum(1)
+            for j, when in enumerate(columns.to(x.device)):
+                squares[:, i, j] = along[:, when].sum(1)
+        self._add(f"{name}.weight", squares)
