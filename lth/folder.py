@@ -24,7 +24,7 @@ from lth.store import StoredRound
 from lth.tickets.mask import Mask
 
 #: Folders under outputs/ that are not experiments.
-RESERVED = ("store", "corpora", "multirun", "studies")
+RESERVED = ("store", "corpora", "multirun", "studies", "analysis")
 
 
 class ExperimentFolder:

@@ -24,3 +24,9 @@ def compose(*overrides: str) -> DictConfig:
     """The config of ``python run.py OVERRIDES``."""
     with hydra.initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         return hydra.compose("config", list(overrides))
+
+
+def compose_analysis(*overrides: str) -> DictConfig:
+    """The config of ``python analyze.py OVERRIDES``."""
+    with hydra.initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        return hydra.compose("analyze", list(overrides))

@@ -93,9 +93,9 @@ class SealedSupervision(SupervisionSegment):
         self.__dict__["said"] = said
 
 
-def sealed_setting(config):
+def sealed_setting(config, tokens=None):
     """The setting, its test utterances sealed once all of it has been prepared."""
-    setting = lth.setting.prepare(config)
+    setting = lth.setting.prepare(config, tokens)
     tests = {}
     for name, cuts in setting.corpus.tests.items():
         for cut in cuts:

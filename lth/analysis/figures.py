@@ -1,31 +1,18 @@
 """Pictures of an experiment, drawn with matplotlib's objects: no global state, no window, no network."""
 
-import io
 import itertools
 import math
-import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LinearSegmentedColormap, LogNorm
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter
 
+from lth.analysis.look import HEAT, INK, MUTED, PAPER, SERIES, blank, ink_on, plain
 from lth.analysis.rounds import Row, dense, density_text, winning
-
-INK = "#1b1f24"
-MUTED = "#6e7681"
-GRID = "#d8dee4"
-PAPER = "#fffffe"
-#: Dev, then the test sets: Okabe and Ito's colours, told apart by every kind of colour vision, and shapes.
-SERIES = (("#0072b2", "o"), ("#d55e00", "s"), ("#009e73", "^"), ("#cc79a7", "v"))
-HEAT = LinearSegmentedColormap.from_list("density", ["#f1f6fb", "#9ecae1", "#3182bd", "#08306b"])
 
 Intervals = Mapping[str, Mapping[int, tuple[float, float]]]
 
@@ -39,7 +26,7 @@ def wer_curve(rows: Sequence[Row], intervals: Intervals | None = None, width: fl
     """
     rows = sorted(rows, key=lambda row: -row.density)
     intervals = intervals or {}
-    figure, axes = _figure(width, max(3.5, 0.54 * width))
+    figure, axes = blank(width, max(3.5, 0.54 * width))
     top, series = _ceiling(rows, intervals), _series(rows)
     for (name, wers), (colour, marker) in zip(series.items(), itertools.cycle(SERIES)):
         _line(axes, rows, wers, intervals.get(name, {}), colour, marker)
@@ -63,7 +50,7 @@ def wer_curve(rows: Sequence[Row], intervals: Intervals | None = None, width: fl
         any(intervals.values()),
         columns=4 if width > 5 else 2,
     )
-    return _plain(figure)
+    return plain(figure)
 
 
 def layer_densities(densities: Mapping[int, Mapping[str, float]], width: float = 7.0) -> Figure:
@@ -76,7 +63,7 @@ def layer_densities(densities: Mapping[int, Mapping[str, float]], width: float =
     names = list(dict.fromkeys(name for number in rounds for name in densities[number]))
     left = 0.25 + 0.068 * max((len(name) for name in names), default=0)
     cell = max(0.3, min(0.62, (width - left - 0.1) / len(rounds)))
-    figure, axes = _figure(left + cell * len(rounds) + 0.1, 0.45 + 0.2 * len(names))
+    figure, axes = blank(left + cell * len(rounds) + 0.1, 0.45 + 0.2 * len(names))
     values = [[densities[number].get(name, math.nan) for number in rounds] for name in names]
     lowest = min((v for line in values for v in line if v > 0), default=1.0)
     norm = LogNorm(min(lowest, 0.5), 1.0, clip=True)
@@ -84,10 +71,8 @@ def layer_densities(densities: Mapping[int, Mapping[str, float]], width: float =
     for y, line in enumerate(values):
         for x, value in enumerate(line):
             if not math.isnan(value):
-                red, green, blue, _ = HEAT(norm(max(value, lowest)))
-                light = 0.3 * red + 0.59 * green + 0.11 * blue > 0.55
                 axes.text(x + 0.5, y + 0.5, _cell_text(value), ha="center", va="center", fontsize=7)
-                axes.texts[-1].set_color("#000000" if light else "#ffffff")
+                axes.texts[-1].set_color(ink_on(HEAT(norm(max(value, lowest)))))
     axes.set_yticks([y + 0.5 for y in range(len(names))], names, fontsize=8)
     axes.set_xticks([x + 0.5 for x in range(len(rounds))], [str(number) for number in rounds], fontsize=8)
     axes.invert_yaxis()
@@ -96,39 +81,7 @@ def layer_densities(densities: Mapping[int, Mapping[str, float]], width: float =
     axes.set_xlabel("round")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    return _plain(figure)
-
-
-def to_svg(figure: Figure, prefix: str = "") -> str:
-    """The figure as an SVG document whose text stays text; the same figure gives the same bytes.
-
-    Every id starts with `prefix`, so that several figures can share one HTML page.
-    """
-    text = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "lth"}):
-        figure.savefig(text, format="svg", transparent=True, metadata=dict.fromkeys(_METADATA))
-    return re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}", text.getvalue())
-
-
-def to_png(figure: Figure, path: str | Path, dpi: int = 200) -> Path:
-    """Write the figure as a PNG on white; returns the path."""
-    figure.savefig(path, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
-    return Path(path)
-
-
-_METADATA = ("Creator", "Date", "Format", "Type")
-
-
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="none")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot(facecolor="none")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(MUTED)
-    axes.tick_params(colors=INK, labelsize=9)
-    axes.xaxis.label.set(color=INK, size=9)
-    axes.yaxis.label.set(color=INK, size=9)
-    return figure, axes
+    return plain(figure)
 
 
 def _series(rows: Sequence[Row]) -> dict[str, list[float | None]]:
@@ -235,10 +188,3 @@ def _legend(figure: Figure, series, tickets, has_dense: bool, has_bands: bool, c
 def _cell_text(density: float) -> str:
     percent = 100 * density
     return f"{percent:.0f}" if percent >= 9.95 else f"{percent:.1f}"
-
-
-def _plain(figure: Figure) -> Figure:
-    """Names come from users: a `$` in one is a dollar, not mathematics."""
-    for text in figure.findobj(Text):
-        text.set_parse_math(False)
-    return figure

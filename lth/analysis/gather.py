@@ -2,14 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lth import RESULT_VERSION
 from lth.analysis.describe import document
+from lth.analysis.labels import labelled
 from lth.analysis.rounds import Row, dense, read_csv, set_names, winning
+from lth.analysis.utterances import transcripts
+from lth.errors import UserError
+from lth.scoring.wer import word_errors
 from lth.store import StoredRound
 
 if TYPE_CHECKING:
@@ -48,15 +54,18 @@ class Round:
         return self.stored.metrics if self.there else {}
 
     @cached_property
+    def errors(self) -> "Mapping[str, Errors]":
+        """Wrong words of each utterance of every set; nothing of hypotheses that are gone."""
+        found = {}
+        for name, texts in self.hypotheses.items():
+            errors, words = word_errors(*zip(*texts.values(), strict=True))
+            found[name] = Errors(tuple(texts), errors, words)
+        return found
+
+    @property
     def hypotheses(self) -> Mapping[str, Mapping[str, tuple[str, str]]]:
         """Set ("dev", "test", further test sets by name) -> utterance id -> (reference, hypothesis)."""
-        if not (self.stored.path / "hypotheses.jsonl").is_file():
-            return {}
-        found: dict[str, dict[str, tuple[str, str]]] = {}
-        for line in self.stored.hypotheses():
-            found.setdefault(line["set"], {})[line["id"]] = (line["reference"], line["hypothesis"])
-        names = {"dev": "dev", **set_names(name for name in found if name != "dev")}
-        return {names[name]: dict(sorted(texts.items())) for name, texts in found.items()}
+        return transcripts(self.stored)
 
     def mask(self) -> "Mask":
         return self.stored.mask()
@@ -91,6 +100,18 @@ class Experiment:
     @property
     def corpus(self) -> str:
         return str((self.config.get("corpus") or {}).get("name", ""))
+
+    @cached_property
+    def setting(self) -> tuple[str, str, tuple[str, ...]]:
+        """Corpus name, fingerprint and sets: only experiments that agree in these are compared."""
+        metrics = next((one.metrics for one in self.rounds if one.there), {})
+        fingerprint = str((metrics.get("inputs") or {}).get("corpus", ""))
+        return self.corpus, fingerprint, ("dev", *set_names(metrics.get("tests", {})).values())
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """Dev, and the test sets that its rounds were scored on."""
+        return self.setting[2]
 
     @property
     def finished(self) -> bool:
@@ -133,6 +154,31 @@ class Experiment:
         return next((one for one in self.rounds if one.row is row), None)
 
 
+def gather(outputs: Path, patterns: Sequence[str] | None = None) -> tuple[list[Experiment], list[str]]:
+    """The experiments under ``outputs``, labelled, and a sentence about each that cannot be read.
+
+    Args:
+        patterns: names to take, with ``*`` for anything; None takes all.
+
+    Raises:
+        UserError: nothing is there, or a pattern finds nothing.
+    """
+    folders = sorted(path.parent for path in outputs.glob("*/experiment.json"))
+    if not folders:
+        raise UserError(f"outputs={outputs} holds no experiment: run one, or say where they are")
+    for pattern in patterns or ():
+        if not any(fnmatchcase(folder.name, pattern) for folder in folders):
+            raise UserError(f"experiments: there is no {pattern} in {outputs}; python -m lth.store list names them")
+    found, remarks = [], []
+    for folder in folders:
+        if patterns is None or any(fnmatchcase(folder.name, pattern) for pattern in patterns):
+            try:
+                found.append(read_experiment(folder))
+            except UserError as error:
+                remarks.append(f"{folder.name} is left out: {error}.")
+    return labelled(found), remarks
+
+
 def read_experiment(folder: Path) -> Experiment:
     """The experiment in a folder; rounds that are not finished are not there.
 
@@ -143,4 +189,19 @@ def read_experiment(folder: Path) -> Experiment:
         sorted(read_csv(folder / "rounds.csv"), key=lambda row: row.round) if (folder / "rounds.csv").exists() else []
     )
     rounds = [Round(row, StoredRound(folder / "rounds" / f"round-{row.round:02d}")) for row in rows]
-    return Experiment(folder, document(folder / "config.yaml"), document(folder / "experiment.json"), rounds)
+    config, about = document(folder / "config.yaml"), document(folder / "experiment.json")
+    return Experiment(folder, config, about, rounds, flags=flags_of(config, about, rounds))
+
+
+def flags_of(config: Mapping, about: Mapping, rounds: Sequence[Round]) -> list[str]:
+    """What a reader must know of an experiment before its numbers."""
+    planned = about.get("rounds", config.get("rounds", 0))
+    flags = []
+    if not about.get("finished"):
+        done = f"{max(len(rounds) - 1, 0)} of {planned} pruned rounds" if planned else "its only round is not done"
+        flags.append(f"unfinished: {done}")
+    if gone := [one.row.round for one in rounds if not one.there]:
+        flags.append(f"the files of {len(gone)} rounds are gone from the store")
+    if about.get("result_version", RESULT_VERSION) != RESULT_VERSION:
+        flags.append(f"made by another version of the code ({about['result_version']}, now {RESULT_VERSION})")
+    return flags

@@ -1,24 +1,18 @@
 """`report.html`: one self-contained page that says what an experiment found, from the files it left."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader
-from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from lth.analysis.describe import document, words
-from lth.analysis.figures import GRID, INK, MUTED, PAPER, SERIES, layer_densities, to_svg, wer_curve
+from lth.analysis.figures import layer_densities, wer_curve
+from lth.analysis.look import inline
 from lth.analysis.rounds import Row, dense, density_text, note, rate_text, read_csv, winning
 from lth.analysis.utterances import differences, examples, intervals, transcripts
 from lth.errors import UserError
 from lth.files import write_text
 from lth.store import StoredRound
-
-#: What the page's style sheet recolours, so that figures follow the reader's light or dark preference.
-VARIABLES = {INK: "currentColor", MUTED: "var(--muted)", GRID: "var(--rule)", PAPER: "var(--paper)"}
-VARIABLES |= {colour: f"var(--series-{n})" for n, (colour, _) in enumerate(SERIES)}
 
 
 def write_report(folder: str | Path) -> Path:
@@ -109,19 +103,6 @@ def answer(rows: Sequence[Row], so_far: bool = False) -> str:
     if reference.dev_wer > 0.5:
         said += " But the dense network gets most words wrong, so winning against it says little."
     return said
-
-
-def inline(figure: Figure, prefix: str) -> Markup:
-    """A figure as SVG to stand in the page: ids of its own, the page's font, colours from its style sheet."""
-    svg = to_svg(figure, f"{prefix}-")
-    svg = re.sub(r".*?(<svg )", r"\1", svg, count=1, flags=re.DOTALL)
-    svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>|<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)
-    natural = f"{105 * figure.get_figwidth():.0f}px"
-    svg = re.sub(r' width="[\d.]+pt" height="[\d.]+pt"', f' role="img" style="--natural: {natural}"', svg, count=1)
-    for colour, variable in VARIABLES.items():
-        svg = svg.replace(colour, variable)
-    return Markup(svg)
 
 
 def _ticket(row: Row, reference: Row | None) -> str:

@@ -35,7 +35,7 @@ def _facts(facts: Mapping[str, Any]) -> Table:
     table = Table.grid(padding=(0, 2))
     for key, value in facts.items():
         if value is not None:
-            table.add_row(_plain(key.replace("_", " ")), _plain(value))
+            table.add_row(printable(key.replace("_", " ")), printable(value))
     return table
 
 
@@ -55,7 +55,7 @@ def _rounds(rounds: Sequence[Mapping[str, Any]]) -> Table:
     for part in rounds:
         densities = [density_text(part[name]) if name in part else "" for name in ("density", "density_total")]
         rates = [rate_text(part.get(name)) for name in ("dev_wer", "test_wer")]
-        key, mark = _plain(part.get("key", ""))[:8], part.get("note", "")
+        key, mark = printable(part.get("key", ""))[:8], part.get("note", "")
         table.add_row(str(part["round"]), key, *densities, *rates, mark, _short(part["checksums"]))
     return table
 
@@ -65,7 +65,7 @@ def _matrix(rounds: Sequence[Mapping[str, Any]]) -> Table:
     table = _table(["% kept in round"], [str(part["round"]) for part in rounds])
     columns = [{layer["name"]: density_text(layer["density"]) for layer in part["layers"]} for part in rounds]
     for name in dict.fromkeys(name for column in columns for name in column):
-        table.add_row(_plain(name), *(column.get(name, "") for column in columns))
+        table.add_row(printable(name), *(column.get(name, "") for column in columns))
     table.add_row("all prunable", *(density_text(part["density"]) for part in rounds), style="bold")
     return table
 
@@ -74,7 +74,7 @@ def _layers(found: Mapping[str, Any]) -> Table:
     table = _table(["parameter", "shape"], ["kept", "of", "%"])
     for part in found["layers"]:
         shape, counts = "×".join(map(str, part["shape"])), (f"{part['kept']:,}", f"{part['prunable']:,}")
-        table.add_row(_plain(part["name"]), shape, *counts, density_text(part["density"]))
+        table.add_row(printable(part["name"]), shape, *counts, density_text(part["density"]))
     total = (f"{found['kept']:,}", f"{found['prunable']:,}", density_text(found["density"]))
     table.add_row("all prunable", "", *total, style="bold")
     if "parameters" in found:
@@ -88,6 +88,6 @@ def _short(checksums: str) -> str:
     return SOUND if checksums == SOUND else "DAMAGED"
 
 
-def _plain(text: object) -> str:
+def printable(text: object) -> str:
     """A name out of somebody's file, fit for a terminal: no control sequence gets through."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 import jiwer
 import numpy as np
+from rapidfuzz.distance import Levenshtein
+
+from lth.scoring.bootstrap import Bootstrap
 
 
 @dataclass(frozen=True)
@@ -63,17 +66,9 @@ def word_errors(references: Sequence[str], hypotheses: Sequence[str]) -> tuple[n
         ValueError: as `score`.
     """
     references, hypotheses = _clean(references, hypotheses)
-    aligned = jiwer.process_words(references, hypotheses)
-    # A replaced stretch is as long in the reference as in the hypothesis: the longer side counts every kind.
-    errors = [
-        sum(
-            max(chunk.ref_end_idx - chunk.ref_start_idx, chunk.hyp_end_idx - chunk.hyp_start_idx)
-            for chunk in chunks
-            if chunk.type != "equal"
-        )
-        for chunks in aligned.alignments
-    ]
-    return np.array(errors, dtype=np.int64), np.array([len(r) for r in aligned.references], dtype=np.int64)
+    said = [text.split() for text in references]
+    errors = [Levenshtein.distance(r, h.split()) for r, h in zip(said, hypotheses, strict=True)]
+    return np.array(errors, dtype=np.int64), np.array([len(r) for r in said], dtype=np.int64)
 
 
 def bootstrap_interval(
@@ -112,12 +107,9 @@ def bootstrap_difference(
 
 
 def _percentiles(errors: np.ndarray, words: np.ndarray, resamples: int, seed: int) -> tuple[float, float]:
-    generator = np.random.default_rng(seed)
-    rates = np.empty(resamples)
-    for i in range(resamples):  # one draw at a time: a matrix of all of them would not fit for large corpora
-        drawn = generator.integers(len(words), size=len(words))
-        rates[i] = errors[drawn].sum() / words[drawn].sum()
-    low, high = np.percentile(rates, [2.5, 97.5])
+    if len(words) == 1:  # the one utterance is all there is to draw
+        return (float(errors[0] / words[0]),) * 2
+    low, high = Bootstrap(words, resamples, seed).intervals(errors[:, None])[0]
     return float(low), float(high)
 
 

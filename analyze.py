@@ -1,0 +1,57 @@
+"""Which tickets win: ``python analyze.py [key=value] ...``; ``--help`` lists the keys."""
+
+import signal
+import sys
+import time
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+from lth.errors import UserError
+from run import complain, exit_codes
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="analyze")
+def main(config: DictConfig) -> None:
+    """What Hydra calls: an error is said here, before Hydra adds words of its own."""
+    try:
+        work(config)
+    except Exception as error:
+        exit_codes.append(complain(error, "analyze.py"))
+
+
+def work(config: DictConfig) -> None:
+    """One analysis, or one after every change."""
+    from rich.console import Console  # heavy imports wait until there is work, so that --help is quick
+
+    from lth.analysis.analyse import analyse, check, state
+
+    check(config)
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    analyse(config, console)
+    seen = state(Path(config.outputs))
+    while config.watch:
+        time.sleep(config.watch)
+        if (now := state(Path(config.outputs))) != seen:
+            seen = now
+            try:
+                analyse(config, console)
+            except UserError as error:  # a file that is being written; the next look will find it whole
+                complain(error, "analyze.py")
+
+
+def command() -> int:
+    """The whole command; returns its exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        main()
+    except KeyboardInterrupt:
+        print()
+    except Exception as error:
+        exit_codes.append(complain(error, "analyze.py"))
+    return max(exit_codes, default=0)
+
+
+if __name__ == "__main__":
+    sys.exit(command())

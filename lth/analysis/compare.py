@@ -1,0 +1,149 @@
+"""Experiments that may be compared, and the statistics that all comparisons among them share."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from lth.analysis.document import Interval
+from lth.analysis.gather import Errors, Experiment, Round
+from lth.analysis.statistics import p_value
+from lth.scoring.bootstrap import Bootstrap
+
+
+@dataclass
+class Group:
+    """Experiments on one corpus with the same utterances, texts and sets."""
+
+    corpus: str
+    sets: tuple[str, ...]
+    experiments: list[Experiment]
+    resamples: int
+    _errors: dict = field(default_factory=dict)
+    _bootstraps: dict = field(default_factory=dict)
+
+    @cached_property
+    def lotteries(self) -> dict[str, list[Experiment]]:
+        """Label -> its experiments that have a dense round of their own and are no control, by seed."""
+        found: dict[str, list[Experiment]] = defaultdict(list)
+        for one in sorted(self.experiments, key=lambda one: (one.seed is None, one.seed)):
+            if one.control is None and one.dense and len(one.rounds) > 1:
+                found[one.label].append(one)
+        return dict(found)
+
+    def errors(self, one: Round, name: str) -> Errors | None:
+        """Of a round on a set; rounds that experiments share are aligned once."""
+        if one.row.key not in self._errors:
+            self._errors[one.row.key] = one.errors
+        return self._errors[one.row.key].get(name)
+
+    def bootstrap(self, errors: Errors) -> Bootstrap:
+        """The same resamples for all rounds that transcribed these utterances."""
+        if errors.ids not in self._bootstraps:
+            self._bootstraps[errors.ids] = Bootstrap(errors.words, self.resamples)
+        return self._bootstraps[errors.ids]
+
+    def together(self, rounds: Sequence[Round], name: str) -> tuple[Bootstrap, np.ndarray] | None:
+        """(utterances, rounds) wrong words; None where hypotheses are gone or are of other utterances."""
+        found = [self.errors(one, name) for one in rounds]
+        if not found or any(one is None or one.ids != found[0].ids for one in found):
+            return None
+        return self.bootstrap(found[0]), np.stack([one.errors for one in found], axis=1)
+
+    def interval(self, one: Round, name: str) -> Interval:
+        """WER of a round on a set."""
+        return self.mean([one], name)
+
+    def mean(self, rounds: Sequence[Round], name: str) -> Interval:
+        """Mean WER of several seeds' rounds; with one of them its own."""
+        wers = [wer_of(one, name) for one in rounds]
+        value = None if None in wers else float(np.mean(wers))
+        pair = self.together(rounds, name)
+        if pair is None or len(pair[0].words) < 2:
+            return Interval(value)
+        return Interval(value, *_ends(_resampled(*pair)))
+
+    def difference(self, first: Sequence[Round], second: Sequence[Round], name: str) -> tuple[Interval, float | None]:
+        """Mean WER of ``second`` less that of ``first``, seed by seed, its interval and two-sided p-value."""
+        wers = [(wer_of(a, name), wer_of(b, name)) for a, b in zip(first, second, strict=True)]
+        value = None if any(None in pair for pair in wers) else float(np.mean([b - a for a, b in wers]))
+        pairs = self.together([*first, *second], name)
+        if pairs is None or len(pairs[0].words) < 2:
+            return Interval(value), None
+        bootstrap, errors = pairs
+        resampled = _resampled(bootstrap, errors[:, len(first) :] - errors[:, : len(first)])
+        return Interval(value, *_ends(resampled)), p_value(resampled)
+
+
+def groups_of(experiments: Sequence[Experiment], resamples: int) -> tuple[list[Group], list[str]]:
+    """The groups, the largest first, and sentences about why they are apart; one without a round is in none."""
+    found: dict[tuple, list[Experiment]] = defaultdict(list)
+    for one in experiments:
+        if one.rounds and any(r.there for r in one.rounds):
+            found[one.setting].append(one)
+    groups = [Group(corpus, sets, members, resamples) for (corpus, _, sets), members in found.items()]
+    groups.sort(key=lambda group: (-len(group.experiments), group.corpus))
+    return groups, [*_apart(list(found)), *_without(experiments)]
+
+
+def wer_of(one: Round, name: str) -> float | None:
+    """A round's WER on dev, test or a further test set."""
+    if name in ("dev", "test"):
+        return one.row.dev_wer if name == "dev" else one.row.test_wer
+    return one.row.further.get(name, (None,))[0]
+
+
+def title_of(group: Group, groups: Sequence[Group]) -> str:
+    """What to add to a title where several corpora are analysed."""
+    return f", {group.corpus}" if len(groups) > 1 else ""
+
+
+def _resampled(bootstrap: Bootstrap, errors: np.ndarray) -> np.ndarray:
+    return bootstrap.rates(errors)[:, 0] if errors.shape[1] == 1 else bootstrap.over_seeds(errors)
+
+
+def _ends(resampled: np.ndarray) -> tuple[float, float]:
+    low, high = np.percentile(resampled, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _apart(settings: Sequence[tuple]) -> list[str]:
+    if len(settings) < 2:
+        return []
+    said, by_corpus = [], defaultdict(list)
+    for setting in settings:
+        by_corpus[setting[0]].append(setting)
+    if len(by_corpus) > 1:
+        said.append(f"Experiments on {', '.join(sorted(by_corpus))} are not compared with each other.")
+    for corpus, ones in by_corpus.items():
+        if len({fingerprint for _, fingerprint, _ in ones}) > 1:
+            said.append(
+                f"{corpus} is there in {len(ones)} versions (other recordings, texts or splits); "
+                "experiments on different ones are not compared."
+            )
+    return said
+
+
+def _without(experiments: Sequence[Experiment]) -> list[str]:
+    names = [one.name for one in experiments if not any(r.there for r in one.rounds)]
+    if not names:
+        return []
+    listed = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return [f"Nothing can be said of {listed}: no finished round of theirs is in the store."]
+
+
+def flags(experiments: Sequence[Experiment]) -> list[str]:
+    """A sentence for every experiment that a reader must be warned of."""
+    return [f"{one.name}: {'; '.join(one.flags)}." for one in experiments if one.flags]
+
+
+def by_density(experiments: Sequence[Experiment]) -> Mapping[str, list[Round]]:
+    """Rounds of several seeds that are as dense as each other, where every seed has one; the densest first."""
+    found: dict[str, list[Round]] = defaultdict(list)
+    for one in experiments:
+        for played in one.rounds:
+            found[f"{played.density:.4f}"].append(played)
+    whole = {density: rounds for density, rounds in found.items() if len(rounds) == len(experiments)}
+    return dict(sorted(whole.items(), key=lambda item: -float(item[0])))

@@ -1,0 +1,33 @@
+"""Which differences are evidence: p-values of resampled differences, Holm's correction, and a verdict."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+#: Below this a corrected p-value counts as evidence.
+LEVEL = 0.05
+
+
+def p_value(resampled: np.ndarray) -> float:
+    """Two-sided: twice the share of resampled differences on the far side of 0, ends counted, one added to both."""
+    n = len(resampled)
+    low, high = int((resampled <= 0).sum()), int((resampled >= 0).sum())
+    return min(1.0, 2 * (min(low, high) + 1) / (n + 1))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction (1979): the k-th smallest of m times m - k + 1, never falling, at most 1."""
+    order, corrected, least = np.argsort(p_values, kind="stable"), [0.0] * len(p_values), 0.0
+    for rank, n in enumerate(order):
+        least = max(least, min(1.0, (len(p_values) - rank) * p_values[n]))
+        corrected[n] = float(least)
+    return corrected
+
+
+def verdict(difference: float, p: float | None) -> str:
+    """Of a WER less another's: "better", "worse" or "no evidence either way"; "not tested" without a p-value."""
+    if p is None:
+        return "not tested"
+    if p >= LEVEL or difference == 0:
+        return "no evidence either way"
+    return "better" if difference < 0 else "worse"
