@@ -99,8 +99,8 @@ def test_audio_that_becomes_unreadable_is_named(tmp_path, cache, capsys, monkeyp
     prepare, victim = lth.experiment.prepare, tmp_path / "data" / "train3.flac"
     sound = victim.read_bytes()
 
-    def prepare_and_spoil(config):
-        setting = prepare(config)
+    def prepare_and_spoil(config, *tokens):
+        setting = prepare(config, *tokens)
         victim.write_bytes(bytes(len(sound)))
         return setting
 

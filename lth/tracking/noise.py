@@ -23,7 +23,13 @@ class NoiseRun(RoundRun):
     """As the run of a round, but what it makes is one artifact, the grid's table."""
 
     def write_record(
-        self, metrics: Mapping, init: Path, mask: Path, weights: Path | None, files: Sequence[Path]
+        self,
+        metrics: Mapping,
+        init: Path,
+        mask: Path,
+        weights: Path | None,
+        rewind: Path | None,
+        files: Sequence[Path],
     ) -> "list[tuple[wandb.Artifact, list[str]]]":
         kept = records_folder(self.tracker.folder) / self.record.run_id / "noise.csv"  # the next grid has another
         kept.parent.mkdir(parents=True, exist_ok=True)
