@@ -11,29 +11,27 @@ from lth.tickets.mask import Mask
 
 @dataclass(frozen=True)
 class Packed:
-    """A mask as bits: name -> (packed bits, weights kept, weights)."""
+    """A mask as bits, an eighth of its size: name -> (bits in words of 64, weights kept, shape)."""
 
-    layers: Mapping[str, tuple[np.ndarray, int, int]]
+    layers: Mapping[str, tuple[np.ndarray, int, tuple[int, ...]]]
 
     @classmethod
     def of(cls, mask: Mask) -> "Packed":
-        return cls(
-            {
-                name: (np.packbits(bits.numpy().reshape(-1)), mask.survivors()[name], bits.numel())
-                for name, bits in mask.items()
-            }
-        )
+        kept = mask.survivors()
+        return cls({name: (_words(bits.numpy()), kept[name], tuple(bits.shape)) for name, bits in mask.items()})
 
 
 @dataclass(frozen=True)
 class Overlap:
     """Weights kept in both masks: seen, and expected of masks drawn at random with the same density in every layer.
 
-    `deviation` is the standard deviation under chance: hypergeometric in every layer, layers independent.
+    `most` is what they could share at most: in every layer, all that the sparser keeps. `deviation` is the standard
+    deviation under chance: hypergeometric in every layer, layers independent.
     """
 
     both: int
     either: int
+    most: int
     expected: float
     deviation: float
 
@@ -48,6 +46,12 @@ class Overlap:
         return self.both / self.expected if self.expected else None
 
     @property
+    def share(self) -> float | None:
+        """How far from chance, 0, to the most that they could share, 1; unlike the ratio it does not know density."""
+        room = self.most - self.expected
+        return (self.both - self.expected) / room if room > 0 else None
+
+    @property
     def score(self) -> float | None:
         """Standard deviations above chance."""
         return (self.both - self.expected) / self.deviation if self.deviation else None
@@ -55,21 +59,22 @@ class Overlap:
 
 def overlap(first: Packed, second: Packed) -> Overlap | None:
     """Of two masks over the same parameters; None where they are of other models."""
-    sizes = [{name: size for name, (_, _, size) in one.layers.items()} for one in (first, second)]
-    if sizes[0] != sizes[1]:
+    shapes = [{name: shape for name, (_, _, shape) in one.layers.items()} for one in (first, second)]
+    if shapes[0] != shapes[1]:
         return None
-    both, either, expected, variance = 0, 0, 0.0, 0.0
-    for name, (a, kept, size) in first.layers.items():
+    both, either, most, expected, variance = 0, 0, 0, 0.0, 0.0
+    for name, (a, kept, shape) in first.layers.items():
         b, other, _ = second.layers[name]
-        together = int(np.bitwise_count(_words(a) & _words(b)).sum())
-        both, either = both + together, either + kept + other - together
+        size, together = math.prod(shape), int(np.bitwise_count(a & b).sum())
+        both, either, most = both + together, either + kept + other - together, most + min(kept, other)
         if size:
             expected += kept * other / size
         if size > 1:
             variance += kept * (other / size) * (1 - other / size) * (size - kept) / (size - 1)
-    return Overlap(both, either, expected, math.sqrt(variance))
+    return Overlap(both, either, most, expected, math.sqrt(variance))
 
 
 def _words(bits: np.ndarray) -> np.ndarray:
-    """Eight bytes at a time where they divide evenly."""
-    return bits.view(np.uint64) if len(bits) % 8 == 0 else bits
+    """The bits of a bool array as uint64, the last ones filled up with zeros."""
+    packed = np.packbits(bits.reshape(-1))
+    return np.pad(packed, (0, -len(packed) % 8)).view(np.uint64)
