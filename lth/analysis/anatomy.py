@@ -1,9 +1,12 @@
 """What a ticket is made of: where its weights are, what it shares with others, what training did to them."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+import torch
 
 from lth.analysis import kinship
 from lth.analysis.cache import remembered
@@ -142,8 +145,20 @@ def _body(one: Specimen, file: Path) -> dict:
             raise UserError(f"{one.experiment.name}: {error}") from None
     ours = sum((change(init[name], trained[name], bits) for name, bits in mask.items()), Change(0, 0, 0))
     theirs = sum((change(init[name], dense[name], bits) for name, bits in mask.items()), Change(0, 0, 0))
-    ranks = {name: [effective_rank(trained[name]), effective_rank(dense[name])] for name in mask}
+    with one_thread():
+        ranks = {name: [effective_rank(trained[name]), effective_rank(dense[name])] for name in mask}
     return {"ticket": list(ours), "dense": list(theirs), "ranks": ranks}
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """A sweep may be training beside the analysis, and torch threads that share cores are many times slower."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _packed(looked: Looked | None) -> Packed | None:

@@ -11,14 +11,18 @@ from lth.tickets.mask import Mask
 
 @dataclass(frozen=True)
 class Packed:
-    """A mask as bits, an eighth of its size: name -> (bits in words of 64, weights kept, shape)."""
+    """A mask as bits: name -> (packed bits, weights kept, weights)."""
 
-    layers: Mapping[str, tuple[np.ndarray, int, tuple[int, ...]]]
+    layers: Mapping[str, tuple[np.ndarray, int, int]]
 
     @classmethod
     def of(cls, mask: Mask) -> "Packed":
-        kept = mask.survivors()
-        return cls({name: (_words(bits.numpy()), kept[name], tuple(bits.shape)) for name, bits in mask.items()})
+        return cls(
+            {
+                name: (np.packbits(bits.numpy().reshape(-1)), mask.survivors()[name], bits.numel())
+                for name, bits in mask.items()
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -47,9 +51,9 @@ class Overlap:
 
     @property
     def share(self) -> float | None:
-        """How far from chance, 0, to the most that they could share, 1; unlike the ratio it does not know density."""
+        """How far from chance, 0, to the most that they could share, 1: unlike the ratio, free of their density."""
         room = self.most - self.expected
-        return (self.both - self.expected) / room if room > 0 else None
+        return (self.both - self.expected) / room if room > 1e-9 * self.most else None
 
     @property
     def score(self) -> float | None:
@@ -59,13 +63,13 @@ class Overlap:
 
 def overlap(first: Packed, second: Packed) -> Overlap | None:
     """Of two masks over the same parameters; None where they are of other models."""
-    shapes = [{name: shape for name, (_, _, shape) in one.layers.items()} for one in (first, second)]
-    if shapes[0] != shapes[1]:
+    sizes = [{name: size for name, (_, _, size) in one.layers.items()} for one in (first, second)]
+    if sizes[0] != sizes[1]:
         return None
     both, either, most, expected, variance = 0, 0, 0, 0.0, 0.0
-    for name, (a, kept, shape) in first.layers.items():
+    for name, (a, kept, size) in first.layers.items():
         b, other, _ = second.layers[name]
-        size, together = math.prod(shape), int(np.bitwise_count(a & b).sum())
+        together = int(np.bitwise_count(_words(a) & _words(b)).sum())
         both, either, most = both + together, either + kept + other - together, most + min(kept, other)
         if size:
             expected += kept * other / size
@@ -75,6 +79,5 @@ def overlap(first: Packed, second: Packed) -> Overlap | None:
 
 
 def _words(bits: np.ndarray) -> np.ndarray:
-    """The bits of a bool array as uint64, the last ones filled up with zeros."""
-    packed = np.packbits(bits.reshape(-1))
-    return np.pad(packed, (0, -len(packed) % 8)).view(np.uint64)
+    """Eight bytes at a time where they divide evenly."""
+    return bits.view(np.uint64) if len(bits) % 8 == 0 else bits
