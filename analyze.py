@@ -14,6 +14,14 @@ from run import complain, exit_codes
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="analyze")
 def main(config: DictConfig) -> None:
+    """What Hydra calls: an error is said here, before Hydra adds words of its own."""
+    try:
+        work(config)
+    except Exception as error:
+        exit_codes.append(complain(error, "analyze.py"))
+
+
+def work(config: DictConfig) -> None:
     """One analysis, or one after every change."""
     from rich.console import Console  # heavy imports wait until there is work, so that --help is quick
 

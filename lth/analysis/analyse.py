@@ -6,7 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from lth.analysis import anatomy, curves, mistakes, noise, sweep, tickets
+from lth.analysis import anatomy, curves, mistakes, noise, stability, sweep, tickets
 from lth.analysis.compare import groups_of
 from lth.analysis.document import Section
 from lth.analysis.gather import Experiment, gather
@@ -55,8 +55,6 @@ def check(config: DictConfig) -> None:
     for key, choices in {"source": ("local", "wandb"), "report": ("local", "wandb")}.items():
         if config[key] not in choices:
             raise UserError(f"{key}={config[key]} will not do: it is {' or '.join(choices)}")
-    if config.stability:
-        raise UserError("stability=true is not there yet: leave it out")
     if not isinstance(config.resamples, int) or config.resamples < 100:
         raise UserError(f"resamples={config.resamples} will not do: it is a whole number, at least 100")
     if config.watch is not None and not (isinstance(config.watch, int | float) and config.watch > 0):
@@ -81,6 +79,7 @@ def sections(
         tickets.section(groups, [*remarks, *apart]),
         curves.section(groups),
         anatomy.section(experiments),
+        stability.section(experiments, Path(config.outputs) / FOLDER / "cache") if config.stability else None,
         mistakes.section(groups),
         noise.section(experiments),
         sweep.section(sweep.open_study(config.study, config.storage, Path(config.outputs))) if config.study else None,

@@ -13,8 +13,8 @@ class InputNorms:
     """While this context lasts, sums the squares of the inputs of every Conv2d, Linear, LSTM and GRU of a model.
 
     An input matrix weighs what its layer receives, a recurrent one the hidden states of the step before, and a
-    convolution's weight the feature it meets at every place of the kernel. Padding frames of recurrent and linear
-    layers are left out; a convolution's are zero in these models.
+    convolution's weight the feature it meets at every place of the kernel. What comes of padding frames is left
+    out.
 
     Args:
         model: called as ``model(x, lengths)``, x (B, T, bins), and with ``out_length``.
@@ -26,10 +26,10 @@ class InputNorms:
     def __init__(self, model: nn.Module):
         self._squares: dict[str, Tensor] = {}
         self._model = model
-        self._valid: dict[int, Tensor] = {}
+        self._lengths: dict[int, Tensor] = {}  # by the number of frames they are lengths in
 
     def __enter__(self) -> Self:
-        self._hooks = [self._model.register_forward_pre_hook(self._lengths)]
+        self._hooks = [self._model.register_forward_pre_hook(self._begin)]
         for name, module in self._model.named_modules():
             for kind, squares in ((nn.Conv2d, self._conv), (nn.Linear, self._linear), (nn.RNNBase, self._recurrent)):
                 if isinstance(module, kind):
@@ -44,10 +44,14 @@ class InputNorms:
         """By parameter, fp32, to be broadcast over its outputs: (1, in), or (1, in, *kernel) of a convolution."""
         return {name: squares.sqrt().float()[None] for name, squares in self._squares.items()}
 
-    def _lengths(self, model: nn.Module, args: tuple) -> None:
+    def _begin(self, model: nn.Module, args: tuple) -> None:
         x, lengths = args
-        frames = model.out_length(x.shape[1])
-        self._valid = {frames: valid_frames(model.out_length(lengths), frames)}
+        self._lengths = {x.shape[1]: lengths, model.out_length(x.shape[1]): model.out_length(lengths)}
+
+    def _valid(self, x: Tensor) -> Tensor | None:
+        """(B, T) of a (B, T, C); None where nothing is known of its frames."""
+        known = self._lengths.get(x.shape[1]) if x.dim() == 3 else None
+        return None if known is None else valid_frames(known, x.shape[1])
 
     def _add(self, name: str, squares: Tensor) -> None:
         self._squares[name] = self._squares.get(name, 0) + squares.double()
@@ -60,31 +64,43 @@ class InputNorms:
         self._add(name, squares.flatten(0, -2).sum(0))
 
     def _linear(self, name: str, module: nn.Linear, args: tuple, result: Tensor) -> None:
-        x = args[0]
-        self._frames(f"{name}.weight", x, self._valid.get(x.shape[1]) if x.dim() == 3 else None)
+        self._frames(f"{name}.weight", args[0], self._valid(args[0]))
 
     def _recurrent(self, name: str, module: nn.RNNBase, args: tuple, result: tuple) -> None:
         if module.num_layers > 1 or module.bidirectional or module.proj_size:
             raise ValueError("Norms are taken of recurrent modules of one layer and one direction only.")
         x, y = (t if module.batch_first else t.transpose(0, 1) for t in (args[0], result[0]))
-        valid = self._valid.get(x.shape[1], torch.ones(x.shape[:2], dtype=torch.bool, device=x.device))
+        valid = self._valid(x)
         self._frames(f"{name}.weight_ih_l0", x, valid)
-        self._frames(f"{name}.weight_hh_l0", y[:, :-1], valid[:, 1:])  # the first step's is zero
+        self._frames(f"{name}.weight_hh_l0", y[:, :-1], None if valid is None else valid[:, 1:])  # the first's is zero
 
     def _conv(self, name: str, module: nn.Conv2d, args: tuple, result: Tensor) -> None:
         if module.groups > 1:
             raise ValueError("Norms are not taken of convolutions in groups.")
         down, across = module.padding
-        x = nn.functional.pad(args[0].double().square().sum(0), (across, across, down, down))
+        x = nn.functional.pad(args[0].double().square(), (across, across, down, down))
         rows, columns = (
-            torch.arange(size)[:, None] * dilation + torch.arange(places) * stride
+            (torch.arange(size)[:, None] * dilation + torch.arange(places) * stride).to(x.device)
             for size, dilation, places, stride in zip(
                 module.kernel_size, module.dilation, result.shape[-2:], module.stride, strict=True
             )
         )
-        squares = x.new_empty(x.shape[0], *module.kernel_size)
-        for i, at in enumerate(rows.to(x.device)):
-            along = x[:, at].sum(1)
-            for j, when in enumerate(columns.to(x.device)):
-                squares[:, i, j] = along[:, when].sum(1)
+        valid = self._conv_valid(module, args[0].shape[-1], result.shape[-1])
+        squares = x.new_empty(x.shape[1], *module.kernel_size)
+        for j, when in enumerate(columns):
+            along = (x[..., when] * valid).sum((0, 3))  # (C, F) over all real places in time
+            for i, at in enumerate(rows):
+                squares[:, i, j] = along[:, at].sum(1)
         self._add(f"{name}.weight", squares)
+
+    def _conv_valid(self, module: nn.Conv2d, frames: int, places: int) -> Tensor | float:
+        """(B, 1, 1, places): which places of the kernel in time belong to the utterance; 1 where lengths are not known.
+
+        They go on being known after this convolution.
+        """
+        if frames not in self._lengths:
+            return 1.0
+        reach = module.dilation[1] * (module.kernel_size[1] - 1)
+        lengths = (self._lengths[frames] + 2 * module.padding[1] - reach - 1) // module.stride[1] + 1
+        self._lengths[places] = lengths
+        return valid_frames(lengths, places)[:, None, None]

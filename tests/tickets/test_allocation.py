@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from lth.tickets.allocation import Global, Layerwise, rehearse, split
+from lth.tickets.allocation import ERK, Excluding, Global, Layerwise, matching, rehearse, split
 from lth.tickets.schedule import constant, decaying
 
 
@@ -132,6 +132,94 @@ def test_more_ratios_than_layers():
     survivors, layers = layers_of([5, 5])
     with pytest.raises(ValueError, match="3 ratios need at least 3 prunable layers, and the model has 2"):
         Layerwise([1, 1, 1])(survivors, layers, 0.5)
+
+
+#: Of Evci et al.'s kind: convolutions, stacked gates, a linear layer, and one that reaches its limit early.
+ERK_SHAPES = {"conv": (8, 3, 5, 5), "ih": (64, 20), "hh": (64, 16), "narrow": (30, 2), "linear": (29, 16)}
+
+
+def erk_by_loop(shapes, density):
+    """The published recipe: density = eps * (sum of dims) / (product of dims); who exceeds 1 stays dense, repeat."""
+    size = {n: np.prod(s) for n, s in shapes.items()}
+    dense = set()
+    while True:
+        rest = [n for n in shapes if n not in dense]
+        budget = density * sum(size.values()) - sum(size[n] for n in dense)
+        eps = budget / sum(sum(shapes[n]) / size[n] * size[n] for n in rest)
+        worst = max(rest, key=lambda n: sum(shapes[n]) / size[n])
+        if eps * sum(shapes[worst]) / size[worst] <= 1:
+            return {n: 1.0 if n in dense else eps * sum(shapes[n]) / size[n] for n in shapes}
+        dense.add(worst)
+
+
+@pytest.mark.parametrize("amount", [0.05, 0.2, 0.5])
+def test_erk_keeps_the_published_densities_round_after_round(amount):
+    survivors = {n: int(np.prod(s)) for n, s in ERK_SHAPES.items()}
+    layers = [["conv"], ["ih", "hh"], ["narrow"], ["linear"]]
+    total = sum(survivors.values())
+    capped = set()
+    for _ in range(12):
+        left = sum(survivors.values())
+        counts = counts_of(ERK()(survivors, layers, amount, ERK_SHAPES))
+        assert sum(counts.values()) == round(amount * left)
+        assert all(0 <= counts[n] <= survivors[n] for n in counts)
+        survivors = {n: survivors[n] - counts[n] for n in survivors}
+        published = erk_by_loop(ERK_SHAPES, sum(survivors.values()) / total)
+        capped |= {n for n, d in published.items() if d == 1}
+        for name, shape in ERK_SHAPES.items():
+            assert survivors[name] == pytest.approx(published[name] * np.prod(shape), abs=1.5)
+    assert capped or amount == 0.5
+
+
+def test_erk_of_a_ticket_spreads_what_a_layer_no_longer_has():
+    shapes = {"a": (10, 10), "b": (10, 10), "c": (10, 10)}
+    counts = counts_of(ERK()({"a": 6, "b": 100, "c": 0}, [["a"], ["b"], ["c"]], 0.5, shapes))
+    assert counts == {"a": 0, "b": 53, "c": 0}  # 53 stay: all 6 of a, since half of 53 is more, and 47 of b
+
+
+def test_excluded_parameters_stay_and_the_others_lose_what_the_model_loses():
+    survivors = {"convs.0.w": 10, "convs.1.w": 30, "convs.10.w": 40, "output.w": 20}
+    layers = [[name] for name in survivors]
+    shapes = {name: (count, 1) for name, count in survivors.items()}
+    some = Excluding(("convs.1", "*put.w"), Layerwise([1]))
+    counts = counts_of(some(survivors, layers, 0.2, shapes))
+    assert counts == {"convs.0.w": 4, "convs.10.w": 16}  # 20 of 100 weights, from 50
+    assert Excluding(("output.w",), Global())(survivors, layers, 0.2, shapes) == [
+        (("convs.0.w", "convs.1.w", "convs.10.w"), 20)
+    ]
+    assert Excluding(("convs",), Global())(survivors, layers, 0.2, shapes) == [(("output.w",), 20)]
+    with pytest.raises(ValueError, match="exclude leaves 20 weights to prune, and 21 are to go"):
+        Excluding(("convs",), Global())(survivors, layers, 0.21, shapes)
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_excluding_is_exact_for_the_whole_model(seed):
+    draw = random.Random(seed)
+    survivors, layers = layers_of([draw.randint(1, 10**6) for _ in range(6)])
+    shapes = {name: (count, 1) for name, count in survivors.items()}
+    amount, total = draw.uniform(0.01, 0.3), sum(survivors.values())
+    left_alone = draw.choice("012345")
+    for inner in (Global(), Layerwise([1]), ERK()):
+        if round(amount * total) <= total - survivors[left_alone]:
+            pools = Excluding((left_alone,), inner)(survivors, layers, amount, shapes)
+            assert sum(count for _, count in pools) == round(amount * total)
+            assert not any(left_alone in names for names, _ in pools)
+
+
+def test_a_pattern_that_means_nothing_is_told_the_names():
+    assert matching(["a", "b.*"], ["a.x", "ab.x", "b.y"]) == {"a.x", "b.y"}
+    with pytest.raises(ValueError, match=r"exclude: conv is none of the prunable parameters convs\.0, output"):
+        matching(["conv"], ["convs.0", "output"])
+
+
+def test_rehearsal_knows_what_a_structure_keeps():
+    survivors, layers = layers_of([60, 40])
+    shapes = {"0": (60,), "1": (40,)}
+    room = {"0": 30, "1": 20}
+    halves = rehearse(Global(), lambda number, kept: 0.25, 2, survivors, layers, shapes, room)
+    assert halves == pytest.approx([0.75, 0.56])
+    with pytest.raises(ValueError, match=r"round 3 is to prune 14 weights of 0 to 1, .* 6 go, down to .* 50\.00%"):
+        rehearse(Global(), lambda number, kept: 0.25, 3, survivors, layers, shapes, room)
 
 
 def rehearsed(allocation, amount, rounds, survivors, layers):

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from lth.tickets.schedule import constant, decaying, rounds_to
+from lth.tickets.schedule import constant, cubic, decaying, listed, one_shot, rounds_to
 
 
 @pytest.mark.parametrize(
@@ -77,3 +77,56 @@ def test_bad_amounts(amount):
 def test_bad_factors(factor):
     with pytest.raises(ValueError, match=r"prune_factor .* above 0 and at most 1, not"):
         decaying(0.2, factor)
+
+
+def test_cubic_is_the_formula_of_zhu_and_gupta():
+    """Sparsity s_t = s_f + (s_i - s_f) (1 - t / n)^3, their equation 1, from a dense network and from a ticket."""
+    for start in (1.0, 0.6):
+        initial, final, n = 1 - start, 0.9, 8
+        sparsities = [final + (initial - final) * (1 - t / n) ** 3 for t in range(n + 1)]
+        schedule = cubic(0.1, n)
+        assert [1 - schedule.density(t, start) for t in range(n + 1)] == pytest.approx(sparsities)
+        assert schedule.density(n, start) == 0.1 and schedule.rounds(n, 0.1, start) == n
+        left = start
+        for t in range(1, n + 1):
+            left *= 1 - schedule.amount(t, start)
+            assert left == pytest.approx(1 - sparsities[t])
+
+
+def test_listed_and_one_shot_by_hand():
+    schedule = listed([0.5, 0.3, 0.17])
+    assert [schedule.density(n) for n in range(5)] == [1, 0.5, 0.3, 0.17, 0.17]
+    assert [schedule.amount(n) for n in (1, 2, 3, 4)] == pytest.approx([0.5, 0.4, 13 / 30, 0])
+    assert schedule.rounds(5, None) == 3 and schedule.rounds(5, 0.3) == 2 and schedule.rounds(5, 0.4) == 2
+    assert listed(0.5).rounds(5, None) == 1
+    assert [one_shot(0.8).density(n) for n in range(3)] == pytest.approx([1, 0.2, 0.2])
+    assert one_shot(0.8).density(1, 0.5) == pytest.approx(0.1)
+    assert one_shot(0.8, target=0.3).density(1, 0.5) == 0.3 and one_shot(0.8, 0.3).rounds(7, 0.3) == 1
+
+
+def test_no_rounds_asked_are_no_rounds():
+    for schedule in (constant(0.2), listed([0.5]), one_shot(), cubic(None, 0), cubic(0.1, 0)):
+        assert schedule.rounds(0, None) == 0
+
+
+def test_a_curve_that_starts_under_its_ticket_is_refused():
+    for schedule in (listed([0.5, 0.3]), one_shot(target=0.5), cubic(0.5, 4)):
+        with pytest.raises(ValueError, match=r"each under 0\.5"):
+            schedule.rounds(5, None, 0.5)
+    with pytest.raises(ValueError, match=r"ends at a density of 30\.00%"):
+        listed([0.5, 0.3]).rounds(5, 0.2)
+
+
+@pytest.mark.parametrize("densities", [[], [0], [1], [0.5, 0.5], [0.3, 0.5], [0.5, -0.1], ["a"], [None], "0.5", [True]])
+def test_bad_densities(densities):
+    with pytest.raises(ValueError, match="densities are shares"):
+        listed(densities)
+
+
+def test_bad_targets():
+    for target in (0, 1, 2, float("nan"), "x"):
+        for make in (lambda t: cubic(t, 5), lambda t: one_shot(target=t)):
+            with pytest.raises(ValueError, match="densities are shares"):
+                make(target)
+    with pytest.raises(ValueError, match="needs one, such as target"):
+        cubic(None, 5)

@@ -1,0 +1,99 @@
+"""Groups, labels, who wins and curves: hand-made experiments with known counts."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lth.analysis import curves, tickets
+from lth.analysis.compare import groups_of
+from lth.analysis.gather import gather
+from lth.analysis.labels import label, labelled
+from tests.analysis.folders import write_experiment
+
+
+def experiments(outputs, *names, **options):
+    for name in names:
+        write_experiment(outputs / name, name, **options)
+    return [one for name in names for one in gather(outputs / name)[0]]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "said"),
+    [
+        ({"schedule": {"_target_": "lth.tickets.schedule.constant"}, "amount": 0.2}, "constant"),
+        (
+            {
+                "schedule": {"_target_": "a.decaying"},
+                "allocation": {"_target_": "a.Layerwise", "ratios": [1.1, 1, 0.9]},
+                "criterion": {"_target_": "a.Magnitude"},
+            },
+            "decaying layerwise",
+        ),
+        ({"structure": {"_target_": "a.Block", "rows": 1, "columns": 4}}, "1×4 blocks"),
+        (
+            {"allocation": {"_target_": "a.ERK"}, "rewind": {"_target_": "lth.rewinding.Epoch", "epoch": 3}},
+            "erk late rewinding (epoch 3)",
+        ),
+        ({"exclude": ["convs"], "criterion": {"_target_": "a.Random"}}, "random without convs"),
+    ],
+)
+def test_labels_say_what_is_not_the_default(strategy, said):
+    assert label(strategy) == said
+
+
+def test_options_that_differ_are_added_and_only_those(tmp_path):
+    made = []
+    for name, amount in (("a", 0.2), ("b", 0.5)):
+        config = {"strategy": {"amount": amount, "prune_factor": 1, "schedule": {"_target_": "s.constant"}}}
+        (one,) = experiments(tmp_path, name, config=config)
+        made.append(replace(one, about={**one.about, "id": name}))
+    assert [one.label for one in labelled(made)] == ["constant, amount 0.2", "constant, amount 0.5"]
+
+
+def test_other_texts_are_another_group_and_said(tmp_path):
+    one = experiments(tmp_path, "one")
+    other = experiments(tmp_path, "other")
+    for r in other[0].rounds:
+        r.metrics["inputs"]["corpus"] = "another fingerprint"
+    other[0].__dict__.pop("setting", None)
+    groups, said = groups_of([*one, *other], 200)
+    assert len(groups) == 2
+    assert said == [
+        "digits is there in 2 versions (other recordings, texts or splits); "
+        "experiments on different ones are not compared."
+    ]
+
+
+def test_wins_are_judged_on_dev_and_differences_on_test(tmp_path):
+    groups, _ = groups_of(experiments(tmp_path, "demo"), 2000)
+    (win,) = tickets.wins(groups[0])
+    assert win.density == 0.5  # round 1: dev 1/5 as the dense; round 2, at 25 %, is worse
+    difference, p = groups[0].difference(win.dense, win.rounds, "test")
+    assert difference.value == pytest.approx(1 / 6)
+    # errors less dense per utterance are 2, 0 (1 - 1), ... resampling three utterances of two words each
+    before, after = np.array([0, 1, 0]), np.array([2, 0, 0])
+    rng = np.random.default_rng(1)
+    drawn = rng.integers(3, size=(20_000, 3))
+    plain = (after - before)[drawn].sum(1) / 6
+    assert p == pytest.approx(2 * min((plain <= 0).mean(), (plain >= 0).mean()), abs=0.06)
+    sentence = tickets.lead(groups)
+    assert sentence.startswith("constant wins on digits at 50.0 % of the weights, test WER 33.3")
+    assert "16.7" in sentence and "one seed" in sentence and "no evidence" in sentence
+
+
+def test_nothing_wins_is_said(tmp_path):
+    groups, _ = groups_of(experiments(tmp_path, "demo"), 200)
+    for one in groups[0].experiments:
+        object.__setattr__(one, "rounds", [one.rounds[0], one.rounds[2]])
+    assert tickets.lead(groups).startswith("No ticket wins on digits: none reaches")
+
+
+def test_density_at_a_wer_is_interpolated_in_its_logarithm():
+    densities, wers = [1.0, 0.4, 0.1], [0.10, 0.10, 0.20]
+    found = curves.density_at(densities, wers, 0.15)
+    assert math.log(found) == pytest.approx((math.log(0.4) + math.log(0.1)) / 2)
+    assert curves.density_at(densities, wers, 0.20) == 0.1
+    assert curves.density_at(densities, wers, 0.05) is None
+    assert curves.density_at([1.0, 0.5, 0.25], [0.1, 0.3, 0.1], 0.1) == 0.25  # good again: the sparsest counts

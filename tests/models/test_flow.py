@@ -1,0 +1,86 @@
+"""SynFlow against a network worked by hand, its conservation law, and finite differences."""
+
+import pytest
+import torch
+from torch import nn
+
+from lth.models.deepspeech2 import DeepSpeech2
+from lth.models.flow import flow_gradients
+
+
+class Two(nn.Module):
+    """Two linear layers with what the flow must not see: biases, a norm, a ceiling."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm, self.second = nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Linear(2, 1)
+
+    def forward(self, x, lengths):
+        x = nn.functional.hardtanh(self.norm(self.first(x).transpose(1, 2)).transpose(1, 2), 0, 20)
+        return self.second(x), lengths
+
+
+def test_two_layers_by_hand():
+    model = Two()
+    weights = {name: torch.full_like(t, 7) for name, t in model.state_dict().items()}
+    weights["first.weight"] = torch.tensor([[1.0, -2.0], [0.0, 3.0]])
+    weights["second.weight"] = torch.tensor([[-5.0, 4.0]])
+    found = flow_gradients(model, weights, ["first.weight", "second.weight"], bins=2)
+    # R = 5 (1 + 2) + 4 (0 + 3): dR/d|W1| = [[5, 5], [4, 4]], dR/d|W2| = [3, 3]; scaled to 1 at the largest.
+    assert torch.allclose(found["first.weight"], torch.tensor([[5.0, 5], [4, 4]]) / 5)
+    assert torch.allclose(found["second.weight"], torch.tensor([[3.0, 3]]) / 5)
+
+
+def small(**options):
+    conv = [{"channels": 3, "kernel": [5, 3], "stride": [2, 2]}, {"channels": 2, "kernel": [3, 3], "stride": [2, 1]}]
+    torch.manual_seed(0)
+    return DeepSpeech2(13, 6, conv=conv, layers=2, units=7, **options)
+
+
+def scores(model, weights):
+    names = [name for layer in model.prunable().values() for name in layer]
+    found = flow_gradients(model, weights, names, bins=13)
+    return {name: found[name].double() * weights[name].abs() for name in names}
+
+
+@pytest.mark.parametrize("options", [{}, {"rnn": "gru"}, {"bidirectional": False, "lookahead": 2}], ids=str)
+def test_flow_is_conserved_through_the_layers_that_all_paths_go_through(options):
+    """Theorem 2 of Tanaka et al.: the scores of such a layer add up to R, whatever the layer."""
+    model = small(**options)
+    weights = {name: t.clone() for name, t in model.state_dict().items()}
+    weights["convs.0.norm.running_var"].fill_(9)  # of a ticket that was trained elsewhere
+    found = scores(model, weights)
+    cuts = [["convs.0.conv.weight"], ["convs.1.conv.weight"], ["output.weight"]]
+    cuts += [[n for n in found if n.startswith(f"rnns.{layer}") and "_ih_" in n] for layer in (0, 1)]
+    sums = [float(sum(found[name].sum() for name in names)) for names in cuts]
+    assert sums == pytest.approx([sums[0]] * len(cuts), rel=1e-4)
+    hidden = [
+        float(sum(s.sum() for n, s in found.items() if n.startswith(f"rnns.{k}") and "_hh_" in n)) for k in (0, 1)
+    ]
+    assert all(0 < h < sums[0] for h in hidden)  # paths that take a recurrent step are some of them
+
+
+def test_every_gate_counts_alike():
+    """The flow goes through the sum of the gates: gates with the same weights have the same scores."""
+    model = small()
+    weights = {name: t.clone() for name, t in model.state_dict().items()}
+    name = "rnns.0.forwards.weight_ih_l0"
+    weights[name] = weights[name][:7].repeat(4, 1)
+    i, f, g, o = scores(model, weights)[name].chunk(4)
+    assert torch.equal(i, f) and torch.equal(i, g) and torch.equal(i, o) and i.min() > 0
+
+
+def test_what_is_cut_off_scores_nothing_and_an_empty_layer_is_no_division_by_zero():
+    model = small()
+    weights = {name: t.clone() for name, t in model.state_dict().items()}
+    weights["convs.0.conv.weight"][1] = 0  # nothing flows from this channel
+    found = scores(model, weights)
+    assert not found["convs.1.conv.weight"][:, 1].any() and found["convs.1.conv.weight"][:, 0].all()
+    weights["output.weight"].zero_()
+    assert not any(score.any() for score in scores(small(), weights).values())
+
+
+def test_modules_of_several_layers_are_refused():
+    model = nn.ModuleDict({"rnn": nn.LSTM(3, 3, num_layers=2)})
+    with pytest.raises(ValueError, match="one layer and one direction"):
+        flow_gradients(model, model.state_dict(), [], bins=3)

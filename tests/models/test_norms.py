@@ -1,0 +1,96 @@
+"""Norms of inputs against products worked out: a norm is what a weight alone would contribute."""
+
+import pytest
+import torch
+from torch import nn
+
+from lth.models.deepspeech2 import DeepSpeech2
+from lth.models.norms import InputNorms
+
+CONV = [{"channels": 3, "kernel": [5, 3], "stride": [2, 2]}, {"channels": 2, "kernel": [3, 3], "stride": [2, 1]}]
+
+
+def small(**options):
+    torch.manual_seed(0)
+    return DeepSpeech2(13, 6, conv=CONV, layers=2, units=7, **options).eval()
+
+
+def norms_of(model, batches):
+    with InputNorms(model) as inputs, torch.no_grad():
+        for x, lengths in batches:
+            model(x, lengths)
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+    return inputs.norms()
+
+
+def utterances(lengths):
+    torch.manual_seed(1)
+    return [torch.randn(1, length, 13) for length in lengths]
+
+
+def padded(some):
+    lengths = torch.tensor([x.shape[1] for x in some])
+    return torch.cat([nn.functional.pad(x, (0, 0, 0, int(lengths.max()) - x.shape[1])) for x in some]), lengths
+
+
+@pytest.mark.parametrize("options", [{}, {"rnn": "gru"}, {"bidirectional": False, "lookahead": 2}], ids=str)
+def test_every_prunable_parameter_has_its_norms_and_padding_no_part_in_them(options):
+    model, some = small(**options), utterances([40, 23, 31])
+    together = norms_of(model, [padded(some)])
+    alone = norms_of(model, [(x, torch.tensor([x.shape[1]])) for x in some])
+    names = [name for layer in model.prunable().values() for name in layer]
+    assert sorted(together) == sorted(names)
+    parameters = dict(model.named_parameters())
+    for name in names:
+        assert together[name].shape == (1, *parameters[name].shape[1:])
+        assert torch.allclose(together[name], alone[name], rtol=1e-4)
+
+
+def test_a_convolutions_norms_are_those_of_its_unfolded_patches():
+    for options in ({}, {"stride": (2, 1), "padding": (1, 2)}, {"dilation": (2, 1), "padding": 1}):
+        model = Alone(nn.Conv2d(2, 3, (3, 2), **options))
+        x = torch.randn(2, 2, 9, 8)
+        given = {"padding": 0, "stride": 1, "dilation": 1} | options
+        patches = nn.functional.unfold(x, (3, 2), **given)  # (B, 2 * 3 * 2, places)
+        by_hand = patches.square().sum((0, 2)).sqrt().view(1, 2, 3, 2)
+        assert torch.allclose(norms_of(model, [(x, torch.tensor([8, 8]))])["it.weight"], by_hand, rtol=1e-4)
+
+
+class Alone(nn.Module):
+    """One module as a model of its own."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.it = module
+
+    def forward(self, x, lengths):
+        return self.it(x), lengths
+
+    def out_length(self, length):
+        return length
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+def test_a_recurrent_matrix_weighs_the_states_of_the_step_before(kind):
+    rnn = kind(4, 3, batch_first=True)
+    lengths = torch.tensor([5, 2])
+    x = torch.randn(2, 5, 4)
+    found = norms_of(Alone(rnn), [(x, lengths)])
+    inputs, states = [], []
+    for b, length in enumerate(lengths):
+        state = torch.zeros(3)
+        outputs = rnn(x[b : b + 1])[0][0]
+        for t in range(length):
+            inputs.append(x[b, t])
+            states.append(state)
+            state = outputs[t]
+    assert torch.allclose(found["it.weight_ih_l0"][0], torch.stack(inputs).norm(dim=0))
+    assert torch.allclose(found["it.weight_hh_l0"][0], torch.stack(states).norm(dim=0))
+
+
+def test_what_is_not_known_is_refused():
+    x, lengths = torch.randn(2, 5, 4), torch.tensor([5, 5])
+    with pytest.raises(ValueError, match="one layer and one direction"):
+        norms_of(Alone(nn.LSTM(4, 3, bidirectional=True, batch_first=True)), [(x, lengths)])
+    with pytest.raises(ValueError, match="in groups"):
+        norms_of(Alone(nn.Conv2d(4, 4, 1, groups=2)), [(torch.randn(1, 4, 5, 5), lengths[:1])])
