@@ -35,7 +35,7 @@ def heard(
     normalisation are made anew; see `re_estimate`. None for a model without any.
     """
     for alpha in alphas:
-        recogniser = setting.recogniser(between(first, second, alpha)).to(setting.machine.accelerator)
+        recogniser = setting.recogniser(between(first, second, alpha))
         plain = transcribe(recogniser, setting.dev_batches(), setting.machine)
         again = re_estimate(setting, recogniser)
         yield plain, transcribe(recogniser, setting.dev_batches(), setting.machine) if again else None

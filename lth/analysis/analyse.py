@@ -75,11 +75,12 @@ def sections(
 ) -> tuple[str, list[Section]]:
     """The answer, and every question that these experiments can answer."""
     groups, apart = groups_of(experiments, config.resamples)
+    cache = Path(config.outputs) / FOLDER / "cache"
     found = [
         tickets.section(groups, [*remarks, *apart]),
         curves.section(groups),
-        anatomy.section(experiments),
-        stability.section(experiments, Path(config.outputs) / FOLDER / "cache") if config.stability else None,
+        anatomy.section(experiments, cache),
+        stability.section(experiments, cache, measure=config.stability),
         mistakes.section(groups),
         noise.section(experiments),
         sweep.section(sweep.open_study(config.study, config.storage, Path(config.outputs))) if config.study else None,

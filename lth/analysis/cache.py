@@ -7,8 +7,6 @@ from pathlib import Path
 from lth.files import write_text
 from lth.store import round_key
 
-FOLDER = "cache"
-
 
 def known(folder: Path | None, what: str, inputs: Mapping) -> dict | None:
     """What is kept for these inputs; None where there is nothing, or nothing that can be read."""
