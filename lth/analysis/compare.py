@@ -35,10 +35,9 @@ class Group:
 
     def errors(self, one: Round, name: str) -> Errors | None:
         """Of a round on a set; rounds that experiments share are aligned once."""
-        key = (one.row.key, name)
-        if key not in self._errors:
-            self._errors[key] = one.errors(name)
-        return self._errors[key]
+        if one.row.key not in self._errors:
+            self._errors[one.row.key] = one.errors
+        return self._errors[one.row.key].get(name)
 
     def bootstrap(self, errors: Errors) -> Bootstrap:
         """The same resamples for all rounds that transcribed these utterances."""

@@ -53,13 +53,14 @@ class Round:
     def metrics(self) -> Mapping[str, Any]:
         return self.stored.metrics if self.there else {}
 
-    def errors(self, name: str) -> "Errors | None":
-        """Wrong words of each utterance of a set; None where its hypotheses are gone."""
-        texts = self.hypotheses.get(name)
-        if not texts:
-            return None
-        errors, words = word_errors(*zip(*texts.values(), strict=True))
-        return Errors(tuple(texts), errors, words)
+    @cached_property
+    def errors(self) -> "Mapping[str, Errors]":
+        """Wrong words of each utterance of every set; nothing of hypotheses that are gone."""
+        found = {}
+        for name, texts in self.hypotheses.items():
+            errors, words = word_errors(*zip(*texts.values(), strict=True))
+            found[name] = Errors(tuple(texts), errors, words)
+        return found
 
     @property
     def hypotheses(self) -> Mapping[str, Mapping[str, tuple[str, str]]]:
