@@ -4,6 +4,7 @@ Linear mode connectivity, Frankle, Dziugaite, Roy & Carbin (2020): two networks 
 differ in the order of the data, augmentation and dropout only are *stable* when the error does not rise between them.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -17,6 +18,7 @@ from lth.analysis.document import Axis, Chart, Column, Interval, Section, Series
 from lth.analysis.gather import Experiment, Round
 from lth.errors import UserError
 from lth.files import SUMS
+from lth.maskfile import load_mask
 from lth.scoring.bootstrap import Bootstrap
 from lth.scoring.wer import word_errors
 
@@ -96,14 +98,26 @@ def twins(experiments: Sequence[Experiment]) -> list[Twins]:
                 found.setdefault(played.row.key, (one, played))
     same: dict[str, list[tuple[Experiment, Round]]] = {}
     for one, played in found.values():
-        inputs = played.metrics["inputs"]
-        rest = repr(sorted((name, repr(value)) for name, value in inputs.items() if name != "seed"))
-        same.setdefault(rest, []).append((one, played))
+        rest = {name: value for name, value in trained_from(played).items() if name != "seed"}
+        same.setdefault(json.dumps(rest, sort_keys=True), []).append((one, played))
     return [
         Twins(*zip(a, b, strict=True))
         for ones in same.values()
         for a, b in combinations(sorted(ones, key=lambda pair: pair[1].metrics["inputs"]["seed"]), 2)
     ]
+
+
+def trained_from(played: Round) -> dict:
+    """The inputs of a round's key, with late rewinding said as a ticket says it that was taken elsewhere.
+
+    Both start from the same early weights; the lottery names the round that made them, the ticket their digest.
+    """
+    inputs = dict(played.metrics["inputs"])
+    rewind = inputs.get("rewind") or {}
+    if {"epoch", "of"} <= rewind.keys():
+        _, about = load_mask(played.stored.path / "mask.lth")
+        inputs |= {"init": about.get("rewind_weights"), "rewind": {"epoch": rewind["epoch"]}}
+    return inputs
 
 
 def section(experiments: Sequence[Experiment], folder: Path | None = None, *, measure: bool = False) -> Section | None:

@@ -56,6 +56,16 @@ def test_a_ticket_with_another_seed_is_the_same_ticket_trained_otherwise(pair):
     assert all(not on_the_line[name][~bits].any() for name, bits in first.mask().items())
 
 
+def test_a_ticket_of_late_rewinding_too(tmp_path, cache):
+    console = Console(file=io.StringIO())
+    late = ("strategy/rewind=epoch", "strategy.rewind.epoch=1", "rounds=1")
+    run(compose(*command(*late, outputs=tmp_path, cache=cache)), console)
+    again = ("name=again", "seed=5", "rounds=0", f"ticket={tmp_path}/demo/rounds/round-01")
+    run(compose(*command(*again, outputs=tmp_path, cache=cache)), console)
+    (found,) = twins(gather(tmp_path)[0])
+    assert [one.row.density for one in found.rounds] == [found.rounds[0].density] * 2 != [1.0] * 2
+
+
 def test_the_ends_are_what_the_rounds_were_scored_at(pair, line):
     wers = Curve(np.array(line["interpolated"]), np.array(line["words"])).wers
     assert (wers[0], wers[-1]) == (pair.rounds[0].row.dev_wer, pair.rounds[1].row.dev_wer)
