@@ -65,8 +65,8 @@ def section(experiments: Sequence[Experiment], folder: Path | None = None) -> Se
     if gone := [one.title for one in found if one.title not in bodies]:
         remarks.append(f"The trained weights of {few(gone)} are not in the store: nothing is said of their signs.")
     tables = [kinship.kind_table(pairs), kinship.pair_table(pairs, names)] if pairs else []
-    tables += [_signs(bodies)] if bodies else []
-    tables.append(_units(found, bodies, seen))
+    tables.append(_units(found, seen))
+    tables += [_bodies(bodies)] if bodies else []
     charts = [_densities(found, seen)]
     charts += [kinship.heat(pairs, names)] if pairs else []
     charts += [_ranks(bodies)] if bodies else []
@@ -196,34 +196,33 @@ def _ranks(bodies: Mapping[str, Mapping]) -> Heat:
     )
 
 
-def _signs(bodies: Mapping[str, Mapping]) -> Table:
+def _units(found: Sequence[Specimen], seen: Mapping[str, Looked | None]) -> Table:
+    columns = [Column("ticket"), Column("units", "count"), Column("nothing comes in", "count")]
+    columns += [Column("nobody reads", "count"), Column("dead", "count")]
+    looked = [(one.title, seen[one.round.row.key]) for one in found]
+    rows = [[title, one.units, one.deaf, one.unread, one.dead] for title, one in looked]
+    note = (
+        "Units are filters, rows, and recurrent units with all their gates. Dead: no weight brings anything in, or no "
+        "weight takes what comes out."
+    )
+    return Table("units", "Dead units", columns, rows, note)
+
+
+def _bodies(bodies: Mapping[str, Mapping]) -> Table:
     columns = [Column("ticket"), Column("signs as in init", "percent"), Column("dense: signs as in init", "percent")]
     columns += [Column("grown", "percent"), Column("dense: grown", "percent")]
+    columns += [Column("effective rank", "number"), Column("dense: effective rank", "number")]
     rows = []
     for title, kept in bodies.items():
         ours, theirs = Change(*kept["ticket"]), Change(*kept["dense"])
-        rows.append([title, ours.signs, theirs.signs, ours.growth, theirs.growth])
+        ranks = [sum(side) / len(side) for side in zip(*kept["ranks"].values(), strict=True)]
+        rows.append([title, ours.signs, theirs.signs, ours.growth, theirs.growth, *ranks])
     note = (
         "Of the weights that the ticket keeps: those whose sign after training is that of the init, and those that "
-        "are larger in magnitude than in the init; in the ticket, and the same weights in the dense network."
+        "are larger in magnitude than in the init; in the ticket, and the same weights in the dense network. "
+        "Effective rank (Roy and Vetterli 2007): mean over the trained matrices."
     )
-    return Table("signs", "What training made of the survivors", columns, rows, note)
-
-
-def _units(found: Sequence[Specimen], bodies: Mapping[str, Mapping], seen: Mapping[str, Looked | None]) -> Table:
-    columns = [Column("ticket"), Column("units", "count"), Column("nothing comes in", "count")]
-    columns += [Column("nobody reads", "count"), Column("dead", "count")]
-    columns += [Column("effective rank", "number"), Column("dense: effective rank", "number")]
-    rows = []
-    for one in found:
-        looked, kept = seen[one.round.row.key], bodies.get(one.title)
-        ranks = [sum(side) / len(side) for side in zip(*kept["ranks"].values(), strict=True)] if kept else [None, None]
-        rows.append([one.title, looked.units, looked.deaf, looked.unread, looked.dead, *ranks])
-    note = (
-        "Units are filters, rows, and recurrent units with all their gates; dead is either. Effective rank: mean over "
-        "the matrices, of the trained weights."
-    )
-    return Table("units", "Units and ranks", columns, rows, note)
+    return Table("bodies", "What training made of them", columns, rows, note)
 
 
 def _ratio(a: float | None, b: float | None) -> float | None:
