@@ -142,10 +142,11 @@ def said(found: Sequence[Pair]) -> list[str]:
     if not single:
         return []
     parts = [
-        f"in {name} {_mean(one.shared.ratio for one in ones):.2f} times ({len(ones)} pair{'s' * (len(ones) > 1)})"
+        f"only in {name} share {_mean(one.shared.ratio for one in ones):.2f} times what chance would give "
+        f"({len(ones)} pair{'s' * (len(ones) > 1)})"
         for name, ones in single.items()
     ]
-    text = [f"Of what chance would give, masks share, where lotteries differ only {', '.join(parts)}."]
+    text = [f"Masks of lotteries that differ {'; '.join(parts)}."]
     if "noise" in single:
         noisy, seeds = (_mean(one.shared.share for one in single.get(name, ())) for name in ("noise", "init and seed"))
         text.append(
