@@ -25,6 +25,7 @@ from lth.tickets.criterion import Magnitude, Random
 from lth.tickets.mask import Mask
 from lth.tickets.prune import prune
 from lth.tickets.rewind import rewind
+from lth.tickets.structure import NM, Block, Weights
 
 
 def layers() -> dict[str, dict[str, tuple[int, ...]]]:
@@ -68,9 +69,11 @@ def entropy(mask: Mask) -> float:
 
 
 STRATEGIES = {
-    "global": (Global(), Magnitude()),
-    "layerwise": (Layerwise([1.1, 1, 0.9]), Magnitude()),
-    "random": (Global(), Random()),
+    "global": (Global(), Magnitude(), Weights()),
+    "layerwise": (Layerwise([1.1, 1, 0.9]), Magnitude(), Weights()),
+    "random": (Global(), Random(), Weights()),
+    "blocks of 1 x 4": (Global(), Magnitude(), Block(1, 4)),
+    "2:4": (Global(), Magnitude(), NM(2, 4)),
 }
 
 
@@ -85,14 +88,14 @@ def model() -> tuple[list[list[str]], dict[str, Tensor], dict[str, Tensor]]:
 
 def prune_and_rewind(strategy: str) -> list[dict]:
     """Three rounds, in a process of their own so that no other's heap counts."""
-    allocation, criterion = STRATEGIES[strategy]
+    allocation, criterion, structure = STRATEGIES[strategy]
     names, init, weights = model()
     reset_peak()
     resident, rows = peak_bytes(), []
     mask = Mask.dense(weights)
 
     def ticket() -> tuple[Mask, dict[str, Tensor]]:
-        options = {"amount": 0.2, "allocation": allocation, "criterion": criterion}
+        options = {"amount": 0.2, "allocation": allocation, "criterion": criterion, "structure": structure}
         pruned = prune(weights, mask, names, **options, generator=torch.Generator().manual_seed(0))
         return pruned, rewind(init, pruned)
 

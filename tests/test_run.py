@@ -42,7 +42,7 @@ def folder(tmp_path):
 BAD = {
     "foo=1": "Could not override 'foo'",
     "strategy.amont=0.1": r"Could not override 'strategy\.amont'",
-    "strategy=nosuch": "Could not find 'strategy/nosuch' Available options .* constant decaying",
+    "strategy=nosuch": "Could not find 'strategy/nosuch' Available options .* constant cubic decaying",
     "experiment=nosuch": "Could not find 'experiment/nosuch'",
     "trainer=3": "must be a string or a list",
     "seed": "missing EQUAL",
@@ -70,6 +70,11 @@ BAD = {
     "strategy=layerwise strategy.normalize=false strategy.ratios=[3,1,1]": "Ratio 3 would prune 150.0% of group 1",
     "strategy=layerwise strategy.ratios=[1,-1]": "ratios must be one or more positive numbers",
     "strategy=decaying strategy.amount=0.2 target=0.05": r"stays above its floor of 12\.05%",
+    "strategy.criterion=null": r"strategy\.criterion=None will not do: .* strategy/criterion=magnitude",
+    "strategy=one_shot target=2": "densities are shares of the prunable weights .* not 2",
+    "strategy/structure=nm": r"round 2 is to prune .* lets 0 go, down to a density of 50\.00%",
+    "strategy.exclude=[nosuch]": r"exclude: nosuch is none of the prunable parameters convs\.0\.conv\.weight",
+    "strategy.exclude=[rnns] strategy.amount=0.9": "exclude leaves .* weights to prune, and .* are to go",
     "corpus=an4 corpus.root=/nowhere": "corpus.root=/nowhere holds no AN4",
     "corpus=librispeech corpus.root=/nowhere": "corpus.root=/nowhere holds no LibriSpeech",
     "corpus=manifest": r"corpus\.train is not set",
@@ -173,4 +178,4 @@ def test_help_imports_no_torch():
     assert done.returncode == 0
     *said, loaded = done.stdout.splitlines()
     assert loaded == "False False False False"
-    assert any(line.strip().startswith("strategy: constant, decaying") for line in said)
+    assert any(line.strip().startswith("strategy: block, constant, cubic") for line in said)

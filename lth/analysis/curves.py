@@ -2,14 +2,17 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from lth.analysis.compare import Group, by_density, title_of, wer_of
 from lth.analysis.document import Axis, Chart, Column, Section, Series, Table
-from lth.analysis.gather import Round
+from lth.analysis.gather import Experiment, Round
 from lth.analysis.tickets import CONTROLS
 
 #: WERs to compare strategies at, relative to the dense network's.
 TARGETS = (1.0, 1.1, 1.25, 1.5)
+#: Times the dense WER from which on a point would flatten all others in a figure.
+FLATTENING = 3.0
 
 
 def section(groups: Sequence[Group]) -> Section | None:
@@ -59,9 +62,32 @@ def _chart(group: Group, name: str, file: str, title: str) -> Chart:
             series.append(Series(words, x, [rate.value for rate in rates], style="points", text=[words for _ in x]))
     said = f"WER on {name}{title}"
     note = "Means over seeds where there are several; bands are 95 % intervals. Density is kept / prunable weights."
+    series, beyond = _within(series, FLATTENING * max(wer_of(one.dense, name) or 0 for one in _all(group)))
+    if beyond:
+        note += f" Beyond the figure: {'; '.join(beyond)}."
     return Chart(
         file, said, Axis("weights remaining", "percent", log=True, reverse=True), _axis(name), series, note=note
     )
+
+
+def _within(series: Sequence[Series], limit: float) -> tuple[list[Series], list[str]]:
+    """The series without points that would flatten all others, and those in words."""
+    kept, beyond = [], []
+    for one in series:
+        far = [n for n, wer in enumerate(one.y) if wer is not None and wer > limit > 0]
+        beyond += [f"{one.label} at {100 * one.x[n]:.1f} % ({100 * one.y[n]:.0f} %)" for n in far]
+        inside = [n for n in range(len(one.y)) if n not in far]
+        parts = {
+            key: [getattr(one, key)[n] for n in inside]
+            for key in ("x", "y", "low", "high", "text")
+            if getattr(one, key)
+        }
+        kept += [replace(one, **parts)] if inside else []
+    return kept, beyond
+
+
+def _all(group: Group) -> list[Experiment]:
+    return [one for ones in group.lotteries.values() for one in ones]
 
 
 def _axis(name: str) -> Axis:

@@ -108,9 +108,7 @@ class RecurrentUnits:
         # A weight goes with the first of its two groups.
         first = self.spread(rank)
         owners = torch.cat([first[name][bits[name]] for name in self.names])
-        steps, counts = owners.unique(return_counts=True)
-        lost = dict(zip(steps.tolist(), counts.tolist(), strict=True))
-        return torch.tensor([lost.get(step, 0) for step in rank.tolist()])
+        return torch.bincount(owners, minlength=int(rank.max()) + 1)[rank]
 
 
 Cluster = Tiles | RecurrentUnits

@@ -51,13 +51,13 @@ def heat_map(heat: Heat, width: float, title: str) -> Figure:
                 axes.text(x + 0.5, y + 0.5, texts[y][x], ha="center", va="center", fontsize=7, color=colour)
     axes.set_yticks([y + 0.5 for y in range(len(heat.rows))], heat.rows, fontsize=8)
     axes.set_xticks([x + 0.5 for x in range(len(heat.columns))], heat.columns, fontsize=8)
+    axes.xaxis.tick_top()  # before its labels are turned: it makes others
+    axes.xaxis.set_label_position("top")
     if steep:
         axes.tick_params("x", labelrotation=45)
         for label in axes.get_xticklabels():
             label.set(ha="left", rotation_mode="anchor")
     axes.invert_yaxis()
-    axes.xaxis.tick_top()
-    axes.xaxis.set_label_position("top")
     axes.set_xlabel(heat.x_label)
     axes.set_ylabel(heat.y_label)
     axes.tick_params(length=0)
@@ -78,8 +78,6 @@ def _crowded(heat: Heat, width: float, title: str) -> Figure:
     axes.set_yticks([y + 0.5 for y in range(len(heat.rows))], heat.rows, fontsize=5)
     axes.set_xticks([x + 0.5 for x in range(len(heat.columns))], heat.columns, fontsize=5, rotation=90)
     axes.invert_yaxis()
-    axes.xaxis.tick_top()
-    axes.xaxis.set_label_position("top")
     axes.set(xlabel=heat.x_label, ylabel=heat.y_label)
     axes.tick_params(length=0)
     scale = figure.colorbar(mesh, ax=axes, fraction=0.05, label=UNITS.get(heat.kind, ""))
