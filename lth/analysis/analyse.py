@@ -55,6 +55,8 @@ def check(config: DictConfig) -> None:
     for key, choices in {"source": ("local", "wandb"), "report": ("local", "wandb")}.items():
         if config[key] not in choices:
             raise UserError(f"{key}={config[key]} will not do: it is {' or '.join(choices)}")
+    if not isinstance(config.stability, bool):
+        raise UserError(f"stability={config.stability} will not do: it is true or false")
     if not isinstance(config.resamples, int) or config.resamples < 100:
         raise UserError(f"resamples={config.resamples} will not do: it is a whole number, at least 100")
     if config.watch is not None and not (isinstance(config.watch, int | float) and config.watch > 0):
