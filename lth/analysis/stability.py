@@ -5,6 +5,7 @@ differ in the order of the data, augmentation and dropout only are *stable* when
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -47,6 +48,11 @@ class Twins:
         one, seeds = self.experiments[0], " and ".join(str(r.metrics["inputs"]["seed"]) for r in self.rounds)
         what = "dense" if self.rounds[0].density == 1 else f"{100 * self.rounds[0].density:.1f} %"
         return f"{one.label}, {one.corpus}, {what}, seeds {seeds}"
+
+    @property
+    def full_name(self) -> str:
+        """The same with the experiments' names, where several pairs would be called alike."""
+        return f"{self.name} ({', '.join(one.name for one in self.experiments)})"
 
     @property
     def there(self) -> bool:
@@ -130,15 +136,17 @@ def section(experiments: Sequence[Experiment], folder: Path | None = None, *, me
     if not measure and (folder is None or not (folder / CACHE).is_dir()):
         return None
     found, text, curves = twins(experiments), [], {}
+    names = Counter(pair.name for pair in found)
     for pair in found:
         try:
             if (kept := _curves(pair, folder, measure)) is not None:
-                curves[pair.name] = kept
+                alike = names[pair.name] > 1
+                curves[pair.full_name if alike else pair.name] = kept
         except UserError as error:
             text.append(f"{pair.name}: {error}.")
     if away := [pair.name for pair in found if not pair.there]:
         text.append(f"The trained weights of {few(away)} are not here: nothing is known of what lies between them.")
-    if waiting := sum(pair.there and pair.name not in curves for pair in found) if not measure else 0:
+    if waiting := sum(pair.there for pair in found) - len(curves) if not measure else 0:
         text.append(f"{waiting} more were not measured: stability=true does.")
     if not found and measure:
         text.append(

@@ -54,13 +54,21 @@ def test_chance_by_counting_every_mask():
     assert found.share == pytest.approx(1)
 
 
-def test_chance_is_what_scipy_says():
-    hypergeometric = pytest.importorskip("scipy.stats").hypergeom
-    first, second = random_mask(2, 0.2), random_mask(3, 0.5)
-    laws = [hypergeometric(b.numel(), int(b.sum()), int(second[name].sum())) for name, b in first.items()]
-    found = overlap(Packed.of(first), Packed.of(second))
-    assert found.expected == pytest.approx(sum(law.mean() for law in laws))
-    assert found.deviation == pytest.approx(math.sqrt(sum(law.var() for law in laws)))
+def test_chance_of_several_layers_by_counting():
+    """Of 4 weights with 2 and 1 kept and of 5 with 2 and 3 kept: all placements in both layers."""
+    firsts, sizes = {"a": [1, 1, 0, 0], "b": [1, 1, 0, 0, 0]}, {"a": 1, "b": 3}
+    one = {name: {n for n, kept in enumerate(bits) if kept} for name, bits in firsts.items()}
+    every = [itertools.combinations(range(len(bits)), sizes[name]) for name, bits in firsts.items()]
+    shared = [len(one["a"] & set(a)) + len(one["b"] & set(b)) for a, b in itertools.product(*every)]
+    mean = sum(shared) / len(shared)
+    masks = [
+        Mask({name: torch.tensor(bits).bool() for name, bits in kept.items()})
+        for kept in (firsts, {"a": [0, 0, 0, 1], "b": [0, 0, 1, 1, 1]})
+    ]
+    found = overlap(*map(Packed.of, masks))
+    assert found.expected == pytest.approx(mean)
+    assert found.deviation == pytest.approx(math.sqrt(sum((x - mean) ** 2 for x in shared) / len(shared)))
+    assert found.both == 0 and found.share == pytest.approx(-mean / (1 + 2 - mean))
 
 
 def test_masks_of_random_weights_are_at_chance_and_a_mask_is_all_it_can_share_with_itself():
