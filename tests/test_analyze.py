@@ -84,6 +84,7 @@ WRONG = {
     "experiments=[nosuch]": "there is no nosuch in",
     "source=disk": "source=disk will not do",
     "resamples=3": "resamples=3 will not do",
+    "stability=perhaps": "stability=perhaps will not do",
     "watch=-1": "watch=-1 will not do",
     "study=nosuch": "study=nosuch: there is no",
 }

@@ -93,6 +93,7 @@ def test_corpus_wer_is_that_of_the_hypotheses(finished):
                 diagonal, table[j] = table[j], min(table[j] + 1, table[j - 1] + 1, diagonal + (word != other))
         errors, words = errors + table[-1], words + len(a)
     assert metrics["dev_wer"] == pytest.approx(errors / words)
+    assert all(line["id"].split("-")[1] == line["speaker"] for line in lines)  # as the built-in corpus names them
 
 
 KILLS = {

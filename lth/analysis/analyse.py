@@ -55,6 +55,8 @@ def check(config: DictConfig) -> None:
     for key, choices in {"source": ("local", "wandb"), "report": ("local", "wandb")}.items():
         if config[key] not in choices:
             raise UserError(f"{key}={config[key]} will not do: it is {' or '.join(choices)}")
+    if not isinstance(config.stability, bool):
+        raise UserError(f"stability={config.stability} will not do: it is true or false")
     if not isinstance(config.resamples, int) or config.resamples < 100:
         raise UserError(f"resamples={config.resamples} will not do: it is a whole number, at least 100")
     if config.watch is not None and not (isinstance(config.watch, int | float) and config.watch > 0):
@@ -75,11 +77,12 @@ def sections(
 ) -> tuple[str, list[Section]]:
     """The answer, and every question that these experiments can answer."""
     groups, apart = groups_of(experiments, config.resamples)
+    cache = Path(config.outputs) / FOLDER / "cache"
     found = [
         tickets.section(groups, [*remarks, *apart]),
         curves.section(groups),
-        anatomy.section(experiments),
-        stability.section(experiments, Path(config.outputs) / FOLDER / "cache") if config.stability else None,
+        anatomy.section(experiments, cache),
+        stability.section(experiments, cache, measure=config.stability),
         mistakes.section(groups),
         noise.section(experiments),
         sweep.section(sweep.open_study(config.study, config.storage, Path(config.outputs))) if config.study else None,

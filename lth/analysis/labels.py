@@ -37,7 +37,8 @@ def labelled(experiments: "Sequence[Experiment]") -> "list[Experiment]":
         options = [dict(_options(one.config)) for one in group]
         differing = [key for key in options[0] if len({str(o.get(key)) for o in options}) > 1]
         for one, own in zip(group, options, strict=True):
-            added[one.id] = "".join(f", {key} {own.get(key)}" for key in differing[:3])
+            said = [key for key in differing if key != "from" or own.get(key)]  # nothing is not a place
+            added[one.id] = "".join(f", {key} {own.get(key)}" for key in said[:3])
     return [replace(one, label=known[one.id] + added.get(one.id, "")) for one in experiments]
 
 

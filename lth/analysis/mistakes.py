@@ -1,94 +1,48 @@
 """What a sparse ticket gets wrong that its dense network got right: words, kinds of errors, lengths, speakers."""
 
-import math
-import re
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
-
-import jiwer
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 from lth.analysis.compare import Group, title_of
 from lth.analysis.document import Axis, Chart, Column, Section, Series, Table
 from lth.analysis.gather import Experiment, Round
-from lth.analysis.statistics import holm
 from lth.analysis.tickets import wins
+from lth.analysis.utterances import speakers
+from lth.analysis.words import Change, Heard, Texts, changes, heard
 from lth.scoring.wer import word_errors
 
-Texts = Mapping[str, tuple[str, str]]
-#: Words in the table, those with most change first.
-SHOWN = 20
-#: How corpora write the speaker into an utterance's id.
-SPEAKERS = {
-    "an4": re.compile(r"-([^-]+)-"),
-    "librispeech": re.compile(r"^(\d+)-"),
-    "synthetic": re.compile(r"^([^-_]+)"),
-}
+#: Words in a table, those lost and those won most; words in the chart.
+SHOWN, DRAWN = 20, 8
+NO_SPEAKERS = "Who says what is not known of these rounds, so that nothing is said by speaker."
 
 
 def section(groups: Sequence[Group]) -> Section | None:
-    """The sparsest winning ticket of every group, or else its best, against its dense network, on test."""
+    """Two tickets of every group against their dense networks, on test: one that wins, and the sparsest of all.
+
+    The first is the sparsest that wins, or else the best. What a network loses first shows in the second.
+    """
     text, tables, charts = [], [], []
     for number, group in enumerate(groups):
-        chosen = _chosen(group)
-        if chosen is None:
-            continue
-        one, ticket = chosen
         name = "test" if "test" in group.sets else "dev"
-        before, after = one.dense.hypotheses.get(name), ticket.hypotheses.get(name)
-        if not before or not after:
-            continue
-        ending, title = (f"_{number + 1}" if len(groups) > 1 else ""), title_of(group, groups)
-        words = lost_words(before, after)
-        text.append(_answer(one, ticket, words, name))
-        tables.append(_words(words, f"words{ending}", title))
-        tables += _by_length_and_speaker(group.corpus, before, after, ending, title)
-        charts.append(_kinds(one, name, f"errors{ending}", title))
-    return Section("mistakes", "What sparse tickets mishear", text, tables, charts) if tables else None
-
-
-def lost_words(before: Texts, after: Texts) -> list[tuple[str, int, int, int, str, float]]:
-    """(word, said, right before, right after, what is heard instead now, p) of every word that changed.
-
-    Those lost most come first. p is exact McNemar's, two-sided, over the word's occurrences, Holm-corrected.
-    """
-    said, right_before, right_after = Counter(), Counter(), Counter()
-    lost, won, instead = Counter(), Counter(), defaultdict(Counter)
-    for id in before.keys() & after.keys():
-        reference = before[id][0]
-        old, new = heard(reference, before[id][1]), heard(reference, after[id][1])
-        for word, first, second in zip(reference.split(), old, new, strict=True):
-            said[word] += 1
-            right_before[word] += first == word
-            right_after[word] += second == word
-            lost[word] += first == word != second
-            won[word] += second == word != first
-            if second != word:
-                instead[word][second or "(nothing)"] += 1
-    changed = [word for word in said if lost[word] or won[word]]
-    corrected = holm([mcnemar(lost[word], won[word]) for word in changed])
-    rows = [
-        (word, said[word], right_before[word], right_after[word], _most(instead[word]), p)
-        for word, p in zip(changed, corrected, strict=True)
-    ]
-    return sorted(rows, key=lambda row: (row[3] - row[2], -row[1], row[0]))
-
-
-def heard(reference: str, hypothesis: str) -> list[str]:
-    """For every word of the reference, the word aligned to it; "" where it was left out."""
-    aligned = jiwer.process_words(reference, hypothesis)
-    found = [""] * len(aligned.references[0])
-    for chunk in aligned.alignments[0]:
-        if chunk.type in ("equal", "substitute"):
-            found[chunk.ref_start_idx : chunk.ref_end_idx] = aligned.hypotheses[0][
-                chunk.hyp_start_idx : chunk.hyp_end_idx
-            ]
-    return found
-
-
-def mcnemar(lost: int, won: int) -> float:
-    """Exact two-sided p: lost and won are as likely by chance (McNemar 1947, binomial form)."""
-    n, least = lost + won, min(lost, won)
-    return min(1.0, 2 * sum(math.comb(n, k) for k in range(least + 1)) / 2**n)
+        title = title_of(group, groups)
+        for what, chosen in (("", _chosen(group)), ("_sparsest", _sparsest(group, name))):
+            if chosen is None or (what and chosen == _chosen(group)):
+                continue
+            one, played = chosen
+            before, after = (texts.hypotheses.get(name) for texts in (one.dense, played))
+            if not before or not after or before.keys() != after.keys():
+                text.append(f"{_who(one, played)}{title}: transcripts of it or of its dense network are gone.")
+                continue
+            lost = changes(heard(before), heard(after))
+            ending = what + (f"_{number + 1}" if len(groups) > 1 else "")
+            text.append(_answer(_who(one, played) + title, lost, name))
+            tables.append(_words(lost, f"words{ending}", f"Words lost and won, {_who(one, played)}{title}"))
+            more, remarks = _parts(one, played, before, after, ending, title)
+            tables += more
+            text += [remark for remark in remarks if remark not in text]
+        if (chosen := _sparsest(group, name)) and chosen[0].dense.hypotheses.get(name):
+            charts += _along(*chosen, name, f"_{number + 1}" if len(groups) > 1 else "", title)
+    return Section("mistakes", "What sparse tickets mishear", text, tables, charts) if text else None
 
 
 def _chosen(group: Group) -> tuple[Experiment, Round] | None:
@@ -98,77 +52,116 @@ def _chosen(group: Group) -> tuple[Experiment, Round] | None:
     return min(best, key=lambda pair: pair[1].row.dev_wer, default=None)
 
 
-def _answer(one: Experiment, ticket: Round, words: Sequence[tuple], name: str) -> str:
-    lost = [word for word, _, before, after, _, _ in words if after < before]
-    who = f"{one.label}, seed {one.seed}, at {100 * ticket.density:.1f} % of the weights"
-    sure = sum(p < 0.05 for *_, p in words)
+def _sparsest(group: Group, name: str) -> tuple[Experiment, Round] | None:
+    """The sparsest round of all lotteries that has transcripts."""
+    rounds = [(one, r) for ones in group.lotteries.values() for one in ones for r in one.rounds if r.density < 1]
+    ordered = sorted(rounds, key=lambda pair: (pair[1].density, pair[0].name))
+    return next((pair for pair in ordered if pair[1].hypotheses.get(name)), None)
+
+
+def _who(one: Experiment, played: Round) -> str:
+    return f"{one.label}, seed {one.seed}, {100 * played.density:.1f} % of the weights"
+
+
+def _answer(who: str, words: Sequence[Change], name: str) -> str:
+    lost = [row.word for row in words if row.after < row.before]
     if not lost:
-        return f"{who}, loses no word of {name} that its dense network got right more often."
+        return f"{who}: no word of {name} is lost more often than won."
+    sure = sum(row.p < 0.05 for row in words)
     beyond = "none of it beyond chance" if not sure else f"{sure} of the changes beyond chance"
-    return f"{who}, loses {', '.join(lost[:3])} most often on {name}; {beyond} word by word."
+    return (
+        f"{who}: {', '.join(lost[:3])} {'is' if len(lost) == 1 else 'are'} lost most on {name}; {beyond}, word by word."
+    )
 
 
-def _words(words: Sequence[tuple], file: str, title: str) -> Table:
+def _words(words: Sequence[Change], file: str, title: str) -> Table:
     shown = [*words[: SHOWN // 2], *words[max(SHOWN // 2, len(words) - SHOWN // 2) :]]
-    rows = [[word, said, before, after, after - before, instead, p] for word, said, before, after, instead, p in shown]
+    rows = [[w.word, w.said, w.before, w.after, w.after - w.before, w.instead, w.p] for w in shown]
     columns = [Column("word"), Column("said", "count"), Column("dense right", "count"), Column("ticket right", "count")]
     columns += [Column("change", "count"), Column("heard instead"), Column("p", "number")]
     note = (
         f"{len(words)} words changed; those lost and those won most. p: exact McNemar, Holm-corrected over all of them."
     )
-    return Table(file, f"Words lost and won{title}", columns, rows, note)
+    return Table(file, title, columns, rows, note)
 
 
-def _by_length_and_speaker(corpus: str, before: Texts, after: Texts, ending: str, title: str) -> list[Table]:
-    lengths = sorted(len(text.split()) for text, _ in before.values())
-    short, long = (lengths[len(lengths) * k // 3] for k in (1, 2))
+def _lengths(texts: Texts) -> dict[str, str]:
+    """Utterance id -> short, middle or long: terciles by words, as even as whole numbers allow."""
+    count = {id: len(text.split()) for id, (text, _) in texts.items()}
+    ordered = sorted(count.values())
+    short, long = (ordered[len(ordered) * k // 3] for k in (1, 2))
 
-    def length(id: str) -> str:
-        n = len(before[id][0].split())
-        return (
-            f"under {short} words" if n < short else f"{short} to {long} words" if n <= long else f"over {long} words"
-        )
+    def third(n: int) -> str:
+        if n < short:
+            return f"under {short} words"
+        return f"{short} to {long} words" if n <= long else f"over {long} words"
 
-    tables = [_by("length", length, before, after, f"lengths{ending}", f"By length of the utterance{title}")]
-    found = SPEAKERS.get(corpus)
-    if found and all(found.search(id) for id in before):
-        speaker = _by(
-            "speaker", lambda id: found.search(id)[1], before, after, f"speakers{ending}", f"By speaker{title}"
-        )
-        tables.append(speaker)
-    return tables
+    return {id: third(n) for id, n in sorted(count.items(), key=lambda item: item[1])}
 
 
-def _by(what: str, key: Callable[[str], str], before: Texts, after: Texts, file: str, title: str) -> Table:
+def _parts(
+    one: Experiment, played: Round, before: Texts, after: Texts, ending: str, title: str
+) -> tuple[list[Table], list[str]]:
+    """WER by length and by speaker; and a sentence where it is not known who speaks."""
+    title = f", {_who(one, played)}{title}"
+    tables = [_by("length", _lengths(before), before, after, f"lengths{ending}", f"By length{title}")]
+    speaker = speakers(played.stored, one.corpus)
+    if any(id not in speaker for id in before):
+        return tables, [NO_SPEAKERS]
+    if len({speaker[id] for id in before}) > 1:
+        known = {id: speaker[id] for id in before}
+        tables.append(_by("speaker", known, before, after, f"speakers{ending}", f"By speaker{title}"))
+    return tables, []
+
+
+def _by(what: str, part: Mapping[str, str], before: Texts, after: Texts, file: str, title: str) -> Table:
     parts = defaultdict(list)
-    for id in before:
-        if id in after:
-            parts[key(id)].append(id)
+    for id, name in part.items():
+        parts[name].append(id)
     rows = []
-    for name, ids in sorted(parts.items()):
+    for name, ids in parts.items():
         references = [before[id][0] for id in ids]
         old, words = word_errors(references, [before[id][1] for id in ids])
         new, _ = word_errors(references, [after[id][1] for id in ids])
-        total = int(words.sum())
-        rows.append([name, len(ids), total, old.sum() / total, new.sum() / total, (new.sum() - old.sum()) / total])
+        total, old, new = int(words.sum()), int(old.sum()), int(new.sum())
+        rows.append([name, len(ids), total, old / total, new / total, (new - old) / total])
+    if what == "speaker":
+        rows.sort(key=lambda row: (-row[5], row[0]))
     columns = [Column(what), Column("utterances", "count"), Column("words", "count"), Column("dense WER", "percent")]
     columns += [Column("ticket's WER", "percent"), Column("difference", "points")]
-    return Table(file, title, columns, [[float(v) if hasattr(v, "dtype") else v for v in row] for row in rows])
+    return Table(file, title, columns, rows)
 
 
-def _kinds(one: Experiment, name: str, file: str, title: str) -> Chart:
-    series = {"substitutions": [], "deletions": [], "insertions": []}
-    played = [(r, r.hypotheses[name]) for r in one.rounds if name in r.hypotheses]
-    for _, texts in played:
-        aligned = jiwer.process_words(*(list(side) for side in zip(*texts.values(), strict=True)))
-        words = aligned.hits + aligned.substitutions + aligned.deletions
-        for kind in series:
-            series[kind].append(getattr(aligned, kind) / words)
-    x = [r.density for r, _ in played]
+def _along(one: Experiment, sparsest: Round, name: str, ending: str, title: str) -> list[Chart]:
+    """Kinds of errors, and the words that the sparsest round has lost most, over the rounds of its lottery."""
+    texts = {r.row.key: said for r in one.rounds if (said := r.hypotheses.get(name))}
+    found = {key: heard(said) for key, said in texts.items()}
+    played = sorted((r for r in one.rounds if r.row.key in found), key=lambda r: -r.density)
+    lost = changes(found[one.dense.row.key], found[sparsest.row.key])
+    first = _first(one, played, found, lost, f"first{ending}", title)
+    return [_kinds(one, played, found, name, f"errors{ending}", title), *([first] if first else [])]
+
+
+def _kinds(
+    one: Experiment, played: Sequence[Round], found: Mapping[str, Heard], name: str, file: str, title: str
+) -> Chart:
+    x, sets = [r.density for r in played], [found[r.row.key] for r in played]
+    lines = [Series(kind, x, [s.kinds[kind] / s.said for s in sets]) for kind in sets[0].kinds]
     axes = Axis("weights remaining", "percent", log=True, reverse=True), Axis(f"errors per {name} word", "percent")
-    lines = [Series(kind, x, values) for kind, values in series.items()]
     return Chart(file, f"Kinds of errors, {one.label}, seed {one.seed}{title}", *axes, lines)
 
 
-def _most(counts: Counter) -> str:
-    return min(counts, key=lambda word: (-counts[word], word)) if counts else ""
+def _first(
+    one: Experiment, played: Sequence[Round], found: Mapping[str, Heard], lost: Sequence[Change], file: str, title: str
+) -> Chart | None:
+    """Which words go first: those that the sparsest round has lost most, along the lottery."""
+    words = [row.word for row in lost if row.after < row.before][:DRAWN]
+    if not words or len(played) < 2:
+        return None
+    times = found[one.dense.row.key].times()
+    right = [found[r.row.key].right() for r in played]
+    x = [r.density for r in played]
+    lines = [Series(f"{word} ({times[word]})", x, [counts[word] / times[word] for counts in right]) for word in words]
+    axes = Axis("weights remaining", "percent", log=True, reverse=True), Axis("heard right", "percent")
+    note = "The words that the sparsest round has lost most, and how often each is said."
+    return Chart(file, f"Which words go first, {one.label}, seed {one.seed}{title}", *axes, lines, note=note)

@@ -29,11 +29,13 @@ class Packed:
 class Overlap:
     """Weights kept in both masks: seen, and expected of masks drawn at random with the same density in every layer.
 
-    `deviation` is the standard deviation under chance: hypergeometric in every layer, layers independent.
+    `most` is what they could share at most: in every layer, all that the sparser keeps. `deviation` is the standard
+    deviation under chance: hypergeometric in every layer, layers independent.
     """
 
     both: int
     either: int
+    most: int
     expected: float
     deviation: float
 
@@ -48,6 +50,12 @@ class Overlap:
         return self.both / self.expected if self.expected else None
 
     @property
+    def share(self) -> float | None:
+        """How far from chance, 0, to the most that they could share, 1: unlike the ratio, free of their density."""
+        room = self.most - self.expected
+        return (self.both - self.expected) / room if room > 1e-9 * self.most else None
+
+    @property
     def score(self) -> float | None:
         """Standard deviations above chance."""
         return (self.both - self.expected) / self.deviation if self.deviation else None
@@ -58,16 +66,16 @@ def overlap(first: Packed, second: Packed) -> Overlap | None:
     sizes = [{name: size for name, (_, _, size) in one.layers.items()} for one in (first, second)]
     if sizes[0] != sizes[1]:
         return None
-    both, either, expected, variance = 0, 0, 0.0, 0.0
+    both, either, most, expected, variance = 0, 0, 0, 0.0, 0.0
     for name, (a, kept, size) in first.layers.items():
         b, other, _ = second.layers[name]
         together = int(np.bitwise_count(_words(a) & _words(b)).sum())
-        both, either = both + together, either + kept + other - together
+        both, either, most = both + together, either + kept + other - together, most + min(kept, other)
         if size:
             expected += kept * other / size
         if size > 1:
             variance += kept * (other / size) * (1 - other / size) * (size - kept) / (size - 1)
-    return Overlap(both, either, expected, math.sqrt(variance))
+    return Overlap(both, either, most, expected, math.sqrt(variance))
 
 
 def _words(bits: np.ndarray) -> np.ndarray:

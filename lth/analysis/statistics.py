@@ -1,5 +1,6 @@
 """Which differences are evidence: p-values of resampled differences, Holm's correction, and a verdict."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,6 +23,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
         least = max(least, min(1.0, (len(p_values) - rank) * p_values[n]))
         corrected[n] = float(least)
     return corrected
+
+
+def mcnemar(lost: int, won: int) -> float:
+    """Exact two-sided p: a change is as likely to be a loss as a win (McNemar 1947, binomial form)."""
+    n, least = lost + won, min(lost, won)
+    return min(1.0, 2 * sum(math.comb(n, k) for k in range(least + 1)) / 2**n)
 
 
 def verdict(difference: float, p: float | None) -> str:

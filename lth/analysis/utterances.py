@@ -4,6 +4,7 @@ Transcripts are a mapping: "dev", "test" (the corpus's primary test set) or the 
 utterance id -> (reference, hypothesis).
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -14,6 +15,12 @@ from lth.scoring.wer import bootstrap_difference, bootstrap_interval, word_error
 from lth.store import StoredRound
 
 Transcripts = Mapping[str, Mapping[str, tuple[str, str]]]
+#: How corpora write the speaker into an utterance's id.
+SPEAKERS = {
+    "an4": re.compile(r"-([^-]+)-"),
+    "librispeech": re.compile(r"^(\d+)-"),
+    "synthetic": re.compile(r"^[^-]+-(.+)-\d+$"),
+}
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,18 @@ def transcripts(stored: StoredRound) -> Transcripts:
         found.setdefault(row["set"], {})[row["id"]] = (row["reference"], row["hypothesis"])
     names = {"dev": "dev", **set_names(name for name in found if name != "dev")}
     return {names[name]: texts for name, texts in found.items()}
+
+
+def speakers(stored: StoredRound, corpus: str) -> dict[str, str]:
+    """Who says each utterance, by its id; rounds from before that was noted tell it by the corpus's ids, or not."""
+    if not (stored.path / "hypotheses.jsonl").is_file():
+        return {}
+    found = {}
+    for row in stored.hypotheses():
+        spelt = SPEAKERS[corpus].search(row["id"]) if corpus in SPEAKERS else None
+        if speaker := row.get("speaker") or (spelt and spelt[1]):
+            found[row["id"]] = speaker
+    return found
 
 
 def intervals(rounds: Mapping[int, Transcripts]) -> dict[str, dict[int, tuple[float, float]]]:

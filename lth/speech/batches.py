@@ -40,8 +40,8 @@ class AudioMemory:
 class Utterances(Dataset):
     """Batches of one split: a CutSet in, a dict of padded tensors out.
 
-    ``audio`` (B, S) float32, ``lengths`` (B,) samples, ``tokens`` (B, L) and ``token_lengths`` (B,), ``ids`` and
-    ``texts``. Noise depends on seed, epoch and utterance only, never on the order or the worker.
+    ``audio`` (B, S) float32, ``lengths`` (B,) samples, ``tokens`` (B, L) and ``token_lengths`` (B,), ``ids``,
+    ``texts`` and ``speakers``. Noise depends on seed, epoch and utterance only, never on the order or the worker.
     """
 
     def __init__(self, split: str, memory: AudioMemory, tokens: CharacterTokens, noise: NoiseInjection, seed: int):
@@ -59,6 +59,7 @@ class Utterances(Dataset):
             "token_lengths": torch.tensor([len(t) for t in tokens]),
             "ids": [cut.id for cut in cuts],
             "texts": texts,
+            "speakers": [cut.supervisions[0].speaker for cut in cuts],
         }
 
     def _samples(self, cut: Cut) -> np.ndarray:

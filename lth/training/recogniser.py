@@ -137,6 +137,6 @@ class Recogniser(lightning.LightningModule):
     def predict_step(self, batch: dict, batch_idx: int) -> list[dict]:
         hypotheses = greedy(*self(batch), self.tokens)
         return [
-            {"id": i, "reference": r, "hypothesis": h}
-            for i, r, h in zip(batch["ids"], batch["texts"], hypotheses, strict=True)
+            {"id": i, "speaker": s, "reference": r, "hypothesis": h}
+            for i, s, r, h in zip(batch["ids"], batch["speakers"], batch["texts"], hypotheses, strict=True)
         ]

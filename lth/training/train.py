@@ -167,7 +167,7 @@ def train(
 
 
 def transcribe(recogniser: Recogniser, batches: DataLoader, machine: Hardware) -> list[dict]:
-    """Rows of ``id``, ``reference`` and ``hypothesis`` for every utterance, in order of id."""
+    """Rows of ``id``, ``speaker``, ``reference`` and ``hypothesis`` for every utterance, in order of id."""
     with _quiet(), _interruptible():
         rows = trainer(machine, epochs=1, gradient_clip=None, accumulate=1, callbacks=[]).predict(recogniser, batches)
     return sorted((row for batch in rows for row in batch), key=lambda row: row["id"])
