@@ -13,9 +13,11 @@ import wandb
 from rich.console import Console
 
 from lth.analysis.analyse import analyse, check, state
+from lth.analysis.remote import bring
 from lth.errors import UserError
 from lth.experiment import run
 from lth.sync import sync
+from lth.tracking.record import experiment_hash
 from tests.analysis.folders import write_experiment
 from tests.configs import PROJECT, compose, compose_analysis
 from tests.loopback_wandb import fixture
@@ -138,6 +140,35 @@ def test_wandb_tells_the_same_tables_as_the_folders(played, tmp_path):
     assert here.keys() - there.keys() <= {"bodies.csv"}  # needs the trained weights, which stay where they are
     for name in there:
         assert here[name] == there[name], name
+
+
+def test_another_experiment_of_that_name_is_not_taken_for_the_first(played, tmp_path, cache):
+    there = tmp_path / "there/analysis/wandb"
+    bring("audio-lottery", None, there)
+    first = json.loads((there / "demo/experiment.json").read_text())["id"]
+    outputs = tmp_path / "second"
+    words = [word for word in command("rounds=0", "seed=1", outputs=outputs, cache=cache) if "tracking" not in word]
+    run(compose(*words, "tracking=offline"), CONSOLE)
+    with contextlib.redirect_stdout(io.StringIO()):
+        assert not sync(outputs / "demo")
+    bring("audio-lottery", None, there)
+    assert not (there / "demo").exists()
+    found = {path.parent.name: json.loads(path.read_text()) for path in there.glob("*/experiment.json")}
+    assert len(found) == 2 and {len(one["keys"]) for one in found.values()} == {1, 2}
+    assert all(name == f"demo-{own_part(one)}" for name, one in found.items())
+    assert first in {one["id"] for one in found.values()}
+
+
+def own_part(about):
+    return experiment_hash(about["id"])
+
+
+def test_only_what_is_asked_for_is_brought(played, tmp_path):
+    there = tmp_path / "there"
+    bring("audio-lottery", None, there, ["de*"])
+    assert [path.parent.name for path in there.glob("*/experiment.json")] == ["demo"]
+    with pytest.raises(UserError, match="experiments: there is no an4-x in loopback/audio-lottery"):
+        bring("audio-lottery", None, there, ["an4-x"])
 
 
 def test_a_report_is_made_once_and_brought_up_to_date(played):

@@ -27,8 +27,8 @@ def analyse(config: DictConfig, console: Console) -> list[Section]:
     if config.source == "wandb":
         from lth.analysis.remote import bring  # W&B only where it is asked for
 
-        outputs = bring(config.project, config.entity, folder / "wandb")
-    experiments, remarks = gather(outputs, config.experiments)
+        outputs = bring(config.project, config.entity, folder / "wandb", config.experiments)
+    experiments, remarks = gather(outputs, None if config.source == "wandb" else config.experiments)
     lead, said = sections(experiments, remarks, config)
     files.write_tables(said, folder / "tables")
     files.write_figures(said, folder / "figures")

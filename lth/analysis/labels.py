@@ -35,10 +35,13 @@ def labelled(experiments: "Sequence[Experiment]") -> "list[Experiment]":
     added = {}
     for group in groups.values():
         options = [dict(_options(one.config)) for one in group]
-        differing = [key for key in options[0] if len({str(o.get(key)) for o in options}) > 1]
+        keys = dict.fromkeys(key for own in options for key in own)
+        differing = [key for key in keys if len({str(own.get(key)) for own in options}) > 1]
+        if "model" in differing:  # another kind of model has other options, of which it needs none to be told apart
+            differing = [key for key in differing if not key.startswith("model ")]
         for one, own in zip(group, options, strict=True):
-            said = [key for key in differing if key != "from" or own.get(key)]  # nothing is not a place
-            added[one.id] = "".join(f", {key} {own.get(key)}" for key in said[:3])
+            said = [key for key in differing if key in own and (key != "from" or own[key])]  # nothing is not a place
+            added[one.id] = "".join(f", {key} {own[key]}" for key in said[:3])
     return [replace(one, label=known[one.id] + added.get(one.id, "")) for one in experiments]
 
 
@@ -64,6 +67,7 @@ def _word(choice: Mapping[str, Any] | None) -> str:
 
 def _options(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """What may set an experiment apart, by the name of the option."""
+    yield "model", str((config.get("model") or {}).get("_target_", "")).rpartition(".")[2].lower()
     for part in PARTS:
         for key, value in (config.get(part) or {}).items():
             choice = part == "strategy" and isinstance(value, Mapping)  # the label says it

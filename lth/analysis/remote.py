@@ -2,6 +2,9 @@
 
 import json
 import re
+import shutil
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,13 +23,17 @@ NAME = re.compile(r"[\w.-]+")
 FILES = {"round": (*ROUND_FILES, "round.json"), "mask": ("mask.lth",)}
 
 
-def bring(project: str, entity: str | None, folder: Path) -> Path:
+def bring(project: str, entity: str | None, folder: Path, patterns: Sequence[str] | None = None) -> Path:
     """Every experiment of a project into ``folder``: records and masks, not the trained weights.
 
-    A round that was brought before, and is whole, is not fetched again.
+    A round that was brought before, and is whole, is not fetched again. What is in the folder and no longer wanted,
+    or no longer in the project, goes.
+
+    Args:
+        patterns: names to take, with ``*`` for anything; None takes all.
 
     Raises:
-        UserError: no login, no such project, or no experiment in it.
+        UserError: no login, no such project, no experiment in it, or a pattern finds none.
     """
     what = f"source=wandb project={project}"
     api = connect(folder, what)
@@ -39,26 +46,38 @@ def bring(project: str, entity: str | None, folder: Path) -> Path:
     for run in runs:
         experiment, number = RUN_ID.fullmatch(run.id).groups()
         experiments.setdefault(experiment, {})[int(number)] = run
-    taken: set[str] = set()
-    for own in sorted(experiments):
-        _experiment(api, where, own, experiments[own], folder, taken)
+    names = {own: _name(of[min(of)], where) for own, of in experiments.items()}
+    for pattern in patterns or ():
+        if not any(fnmatchcase(name, pattern) for name in names.values()):
+            raise UserError(f"experiments: there is no {pattern} in {where}")
+    homes: set[Path] = set()
+    for own, name in names.items():
+        if patterns is None or any(fnmatchcase(name, pattern) for pattern in patterns):
+            twice = list(names.values()).count(name) > 1
+            homes.add(folder / (f"{name}-{own}" if twice else name))
+            _experiment(api, where, name, own, experiments[own], folder / (f"{name}-{own}" if twice else name))
+    for stale in {path.parent for path in folder.glob("*/experiment.json")} - homes:
+        shutil.rmtree(stale)
     return folder
 
 
-def _experiment(api: "wandb.Api", where: str, own: str, runs: dict, folder: Path, taken: set[str]) -> None:
-    """One experiment's folder; two of one name are told apart by their ids."""
-    name = runs[min(runs)].name.rpartition("-round-")[0]
-    if not NAME.fullmatch(name):
+def _name(run: "wandb.apis.public.Run", where: str) -> str:
+    name = run.name.rpartition("-round-")[0]
+    if not NAME.fullmatch(name) or set(name) == {"."}:
         raise UserError(f"{where}: an experiment there is called {name!r}, which is no folder name")
-    home = folder / (name if name not in taken else f"{name}-{own}")
-    taken.add(name)
+    return name
+
+
+def _experiment(api: "wandb.Api", where: str, name: str, own: str, runs: dict, home: Path) -> None:
+    """One experiment's folder."""
     rows, keys, label = [], [], {}
     for number in range(max(runs) + 1):
         run = runs.get(number)
         if run is None or run.state != "finished":
             break
         there = home / "rounds" / f"round-{number:02d}"
-        if not (there / ".whole").is_file():
+        whole = there / ".whole"
+        if not whole.is_file() or whole.read_text(encoding="utf-8") != run.id:  # another had this name before
             with asking(f"round {number} of {name}"):
                 found = artifacts_of(api, f"{where}/{re.sub(r'[^A-Za-z0-9_.-]', '-', name)}", run.id)
             if not FILES.keys() <= found.keys():
@@ -71,7 +90,7 @@ def _experiment(api: "wandb.Api", where: str, own: str, runs: dict, folder: Path
             (there / SUMS).unlink()  # it names the weights too, which stay where they are
             if number == 0 and "init" in found:
                 remembered.fetch("init", "init.safetensors", home)
-            (there / ".whole").touch()
+            write_text(whole, run.id)
         metrics = json.loads((there / "metrics.json").read_text(encoding="utf-8"))
         label = json.loads((there / "round.json").read_text(encoding="utf-8"))
         rows.append(Row.from_metrics(metrics, number, reused=metrics["trained_by"] != label["experiment"]["id"]))

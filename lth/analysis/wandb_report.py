@@ -77,9 +77,9 @@ def _panels(wr, experiments: Sequence[Experiment], entity: str, project: str) ->
     """WER against density, and the losses, of the newest experiments: one run set each."""
     shown = [one for one in experiments if one.control is None][-MOST:]
     runsets = [
-        wr.Runset(entity=entity, project=project, name=one.name, filters=f"Group = '{one.name}'")
+        wr.Runset(entity=entity, project=project, name=one.name, filters=f"Group = '{group}'")
         for one in shown
-        if "'" not in one.name
+        if "'" not in (group := (one.config.get("tracking") or {}).get("group") or one.name)
     ]
     panels = [
         wr.ScatterPlot(title="dev WER against density", x="density", y="dev_wer", log_x=True),

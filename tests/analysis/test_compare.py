@@ -52,6 +52,15 @@ def test_options_that_differ_are_added_and_only_those(tmp_path):
     assert [one.label for one in labelled(made)] == ["constant, amount 0.2", "constant, amount 0.5"]
 
 
+def test_models_are_told_apart_by_their_kind(tmp_path):
+    made = []
+    for name, target, width in (("a", "Conformer", {"dim": 8}), ("b", "DeepSpeech2", {"units": 9})):
+        config = {"strategy": {}, "model": {"_target_": f"lth.models.x.{target}", **width}}
+        (one,) = experiments(tmp_path, name, config=config)
+        made.append(replace(one, about={**one.about, "id": name}))
+    assert [one.label for one in labelled(made)] == ["constant, model conformer", "constant, model deepspeech2"]
+
+
 def test_other_texts_are_another_group_and_said(tmp_path):
     one = experiments(tmp_path, "one")
     other = experiments(tmp_path, "other")

@@ -13,7 +13,7 @@ from lth.files import replacing, write_text
 
 
 def write_tables(sections: Sequence[Section], folder: Path) -> list[Path]:
-    """Write every table as `NAME.csv`; returns the files.
+    """Write every table as `NAME.csv`, and no other is left there; returns the files.
 
     Numbers are in full, rates and densities fractions. A column with intervals becomes three: NAME, NAME_low and
     NAME_high. What is not known is empty.
@@ -22,11 +22,14 @@ def write_tables(sections: Sequence[Section], folder: Path) -> list[Path]:
         ValueError: two tables have one name.
     """
     tables = [table for section in sections for table in section.tables]
-    return [write_text(path, _csv(table)) or path for path, table in _named(tables, folder, "csv")]
+    written = [write_text(path, _csv(table)) or path for path, table in _named(tables, folder, "csv")]
+    return _only(written, folder, "csv")
 
 
 def write_figures(sections: Sequence[Section], folder: Path, dpi: int = 200) -> list[Path]:
-    """Write every chart as `NAME.png` and `NAME.svg`; returns the files. The same charts give the same bytes.
+    """Write every chart as `NAME.png` and `NAME.svg`, and no other is left there; returns the files.
+
+    The same charts give the same bytes.
 
     Raises:
         ValueError: two charts have one name.
@@ -39,6 +42,14 @@ def write_figures(sections: Sequence[Section], folder: Path, dpi: int = 200) -> 
             to_png(figure, temporary, dpi)
         write_text(path.with_suffix(".svg"), to_svg(figure))
         written += [path, path.with_suffix(".svg")]
+    return _only(written, folder, "png", "svg")
+
+
+def _only(written: list[Path], folder: Path, *endings: str) -> list[Path]:
+    """What an earlier analysis wrote and this one did not is gone: it would be taken for a result of this one."""
+    for ending in endings:
+        for path in set(Path(folder).glob(f"*.{ending}")) - set(written):
+            path.unlink()
     return written
 
 

@@ -44,6 +44,15 @@ def test_a_table_without_rows_keeps_its_head(tmp_path):
     assert read(path) == [[column.name for column in TICKETS.columns]]
 
 
+def test_what_an_earlier_analysis_left_is_gone(tmp_path):
+    for write, old in ((write_tables, "old.csv"), (write_figures, "old.png"), (write_figures, "old.svg")):
+        (tmp_path / old).touch()
+        (tmp_path / "mine.txt").touch()
+        written = write(SECTIONS, tmp_path)
+        assert not (tmp_path / old).exists() and (tmp_path / "mine.txt").exists()
+        assert all(path.exists() for path in written)
+
+
 def test_names_stay_in_the_folder(tmp_path):
     inside = tmp_path / "deep"
     written = write_tables(hostile(), inside) + write_figures(hostile(), inside, dpi=30)
