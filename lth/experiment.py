@@ -96,6 +96,8 @@ def run(
                 evidence = functools.partial(gather, setting)
                 mask = folder.mask(number) or strategy.prune(scored(), mask, layers, number, evidence)
                 ticket = rewind(mask, first, before, lottery.reach)
+                if words := emptied(mask, tickets[-1].mask):
+                    console.print(f"round {number}: {words}", highlight=False, soft_wrap=True)
             tickets.append(ticket)
             trained = lottery.round(number, ticket)
             before = Round(trained.key, functools.partial(lottery.weights, number, ticket, trained))
@@ -255,6 +257,16 @@ def opening(setting: Setting, folder: ExperimentFolder, first: Mask, plan: Seque
         f"training: {setting.config.trainer.max_epochs} epochs a round on {setting.machine.accelerator}, "
         f"{setting.machine.precision}{how}; results in {folder.path}"
     )
+
+
+def emptied(mask: Mask, before: Mask) -> str:
+    """A warning of parameters that have just lost their last weight; empty where none has."""
+    gone = [name for name, kept in mask.survivors().items() if not kept and before.survivors()[name]]
+    if not gone:
+        return ""
+    some = ", ".join(gone[:3]) + (f" and {len(gone) - 3} more" if len(gone) > 3 else "")
+    module = gone[0].rpartition(".")[0]
+    return f"nothing is left of {some}: strategy=layerwise, or strategy.exclude=[{module}], would keep some of it"
 
 
 def closing(folder: ExperimentFolder, rows: Sequence[Row]) -> str:

@@ -111,14 +111,15 @@ def from_path(path: Path) -> Ticket:
     known = read_json(home / "experiment.json") if home else {}
     keys, key = known.get("keys", []), metrics.get("key", about.get("key"))
     number = keys.index(key) if key in keys else about.get("round")
-    records = [load_record(home, run_id(known["id"], n)) for n in (0, number)] if home and "id" in known else []
+    made_by = {"init": 0, **({"rewind": 1} if late and late.round else {}), "mask": number}
+    records = {kind: load_record(home, run_id(known["id"], n)) for kind, n in made_by.items()} if "id" in known else {}
     return Ticket(
         init,
         mask,
         str(path),
         {"experiment": known.get("id"), "name": home and home.name, "round": number, "key": key, "mask": mask.digest()},
         metrics.get("inputs", {}).get("tokens"),
-        uses_of(*records) if all(records) and records else (),
+        uses_of(records) if all(records.values()) else (),
         weights=lambda: _weights(folder),
         found=lambda: _found(path, home, number, metrics),
         epoch=late.epoch if late else 0,
@@ -144,15 +145,14 @@ def late_point(about: Mapping, what: str) -> Late | None:
     return late
 
 
-def uses_of(first: RoundRecord, own: RoundRecord) -> tuple[str, ...]:
-    """The artifacts, recorded in an experiment's folder, of the init and mask of one of its rounds.
+def uses_of(records: Mapping[str, RoundRecord]) -> tuple[str, ...]:
+    """What a ticket is made of: an artifact of each type, of the round that recorded it in an experiment's folder.
 
     Named by project and by the run that made them, so that they can be found before they have a version.
     """
-    artifacts = [(first, "init", first.run_id), (own, "mask", own.run_id)]
     return tuple(
-        "/".join(part for part in (record.entity, record.project, f"{artifact.name}:{alias}") if part)
-        for record, kind, alias in artifacts
+        "/".join(part for part in (record.entity, record.project, f"{artifact.name}:{record.run_id}") if part)
+        for kind, record in records.items()
         for artifact in record.artifacts
         if artifact.type == kind
     )

@@ -10,7 +10,9 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn.utils.prune import L1Unstructured, global_unstructured
 
+from lth.experiment import emptied
 from lth.maskfile import load_mask
+from lth.tickets.mask import Mask
 from tests.lottery import KILLED, kill_at, play, result
 
 
@@ -26,6 +28,13 @@ def finished(tmp_path_factory, cache):
 def rows(folder):
     with (folder / "rounds.csv").open() as file:
         return list(csv.DictReader(file))
+
+
+def test_a_parameter_without_weights_is_warned_of_once():
+    some, none = torch.tensor([[True, False]]), torch.tensor([[False, False]])
+    before, after = Mask({"a.weight": some, "b.weight": some}), Mask({"a.weight": some, "b.weight": none})
+    assert emptied(before, before) == emptied(after, after) == ""
+    assert "nothing is left of b.weight" in emptied(after, before) and "strategy.exclude=[b]" in emptied(after, before)
 
 
 def test_what_an_experiment_leaves_behind(finished):

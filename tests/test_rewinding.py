@@ -22,6 +22,7 @@ from lth.rewinding import Ticket
 from lth.round import play
 from lth.setting import prepare
 from lth.store import Store, StoredRound, round_key
+from lth.ticket import find
 from tests.configs import compose
 from tests.loopback_wandb import fixture
 from tests.lottery import command, result
@@ -264,6 +265,10 @@ def test_a_ticket_of_late_rewinding_from_wandb(wandb_server, tmp_path, cache):
     assert (tmp_path / "here/demo/init.safetensors").read_bytes() == early and rows[0].epochs == 2
     (last,) = [one for one in wandb.Api().runs(where) if one.name == "late-round-02"]
     assert sorted(a.name for a in last.used_artifacts()) == ["late-init:v0", "late-mask:v1", "late-rewind:v0"]
+    from_folder = find(compose(f"ticket={there}/late/rounds/round-02"))
+    assert [name.partition(":")[0] for name in from_folder.uses] == [
+        f"audio-lottery/late-{kind}" for kind in ("init", "rewind", "mask")
+    ]
     assert not wandb_server.state.unknown
     lottery(f"resume={where}/late", "rounds=2", outputs=tmp_path / "third", cache=cache)
     ours, theirs = (json.loads((folder / "late/experiment.json").read_text()) for folder in (tmp_path / "third", there))
