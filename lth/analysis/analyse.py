@@ -80,11 +80,11 @@ def sections(
     cache = Path(config.outputs) / FOLDER / "cache"
     found = [
         tickets.section(groups, [*remarks, *apart]),
+        sweep.section(sweep.open_study(config.study, config.storage, Path(config.outputs))) if config.study else None,
         curves.section(groups),
         anatomy.section(experiments, cache),
         stability.section(experiments, cache, measure=config.stability),
         mistakes.section(groups),
         noise.section(experiments),
-        sweep.section(sweep.open_study(config.study, config.storage, Path(config.outputs))) if config.study else None,
     ]
     return tickets.lead(groups), [section for section in found if section is not None]

@@ -18,6 +18,8 @@ from lth.tickets.anatomy import Change, change, effective_rank, units
 
 #: Tickets that are looked into; a figure of more cannot be read.
 MOST = 12
+#: Characters of a name beside a picture.
+LONGEST = 45
 #: Raised when what is kept of a body would come out otherwise.
 VERSION = 1
 
@@ -93,6 +95,7 @@ def specimens(experiments: Sequence[Experiment]) -> tuple[list[Specimen], list[s
     for one in there:
         if one in chosen:
             name = f"{one.label}, seed {one.seed}" + (f", {one.corpus}" if len(corpora) > 1 else "")
+            name = name if len(name) <= LONGEST else one.name  # a trial of a search is called by many words
             names[name] = names.get(name, 0) + 1
             found.append(Specimen(one, one.ticket, name if names[name] == 1 else f"{name} ({one.name})"))
     return found, remarks

@@ -26,11 +26,18 @@ class Group:
 
     @cached_property
     def lotteries(self) -> dict[str, list[Experiment]]:
-        """Label -> its experiments that have a dense round of their own and are no control, by seed."""
+        """Label -> its experiments that have a dense round of their own and are no control, by seed.
+
+        Of those that played the same rounds (trials of a search, say) the longest, for they are one lottery.
+        """
         found: dict[str, list[Experiment]] = defaultdict(list)
-        for one in sorted(self.experiments, key=lambda one: (one.seed is None, one.seed)):
-            if one.control is None and one.dense and len(one.rounds) > 1:
+        played: list[list[str]] = []
+        for one in sorted(self.experiments, key=lambda one: (one.seed is None, one.seed, -len(one.rounds))):
+            keys = [row.key for row in one.rows]
+            again = any(keys == longer[: len(keys)] for longer in played)
+            if one.control is None and one.dense and len(keys) > 1 and not again:
                 found[one.label].append(one)
+                played.append(keys)
         return dict(found)
 
     def errors(self, one: Round, name: str) -> Errors | None:

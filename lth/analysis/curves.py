@@ -13,6 +13,8 @@ from lth.analysis.tickets import CONTROLS
 TARGETS = (1.0, 1.1, 1.25, 1.5)
 #: Times the dense WER from which on a point would flatten all others in a figure.
 FLATTENING = 3.0
+#: Strategies that one figure can hold.
+MOST = 8
 
 
 def section(groups: Sequence[Group]) -> Section | None:
@@ -45,8 +47,8 @@ def density_at(densities: Sequence[float], wers: Sequence[float], target: float)
 
 
 def _chart(group: Group, name: str, file: str, title: str) -> Chart:
-    series = []
-    for label, ones in group.lotteries.items():
+    series, drawn = [], _sparsest(group)
+    for label, ones in drawn.items():
         points = by_density(ones)
         rates = [group.mean(rounds, name) for rounds in points.values()]
         seeds = f", {len(ones)} seeds" if len(ones) > 1 else ""
@@ -63,11 +65,23 @@ def _chart(group: Group, name: str, file: str, title: str) -> Chart:
     said = f"WER on {name}{title}"
     note = "Means over seeds where there are several; bands are 95 % intervals. Density is kept / prunable weights."
     series, beyond = _within(series, FLATTENING * max(wer_of(one.dense, name) or 0 for one in _all(group)))
+    if left_out := len(group.lotteries) - len(drawn):
+        note += f" The {MOST} strategies with the sparsest winning tickets; {left_out} more are in the table."
     if beyond:
         note += f" Beyond the figure: {'; '.join(beyond)}."
     return Chart(
         file, said, Axis("weights remaining", "percent", log=True, reverse=True), _axis(name), series, note=note
     )
+
+
+def _sparsest(group: Group) -> dict[str, list[Experiment]]:
+    """The lotteries, or of too many for one figure those with the sparsest winning tickets, in their order."""
+
+    def density(label: str) -> float:
+        return min((one.extreme.density for one in group.lotteries[label] if one.extreme), default=1.0)
+
+    chosen = sorted(group.lotteries, key=density)[:MOST]
+    return {label: ones for label, ones in group.lotteries.items() if label in chosen}
 
 
 def _within(series: Sequence[Series], limit: float) -> tuple[list[Series], list[str]]:

@@ -120,7 +120,7 @@ def _importances(study: optuna.Study) -> Table:
     names = sorted({name for one in found.values() for name in one}, key=lambda n: -found[DENSITY].get(n, 0))
     rows = [[name, found[DENSITY].get(name), found[WER].get(name)] for name in names]
     columns = [Column("parameter"), Column("for density", "percent"), Column("for WER", "percent")]
-    note = "PED-ANOVA (Watanabe et al. 2023) over the parameters that all trials have."
+    note = "PED-ANOVA (Watanabe et al. 2023); a parameter that not all trials have is judged by those that do."
     return Table("importances", "What matters", columns, rows, note)
 
 

@@ -61,6 +61,13 @@ def test_models_are_told_apart_by_their_kind(tmp_path):
     assert [one.label for one in labelled(made)] == ["constant, model conformer", "constant, model deepspeech2"]
 
 
+def test_trials_that_played_the_same_rounds_are_one_lottery(tmp_path):
+    short, long = (experiments(tmp_path, name)[0] for name in ("short", "long"))
+    short = replace(short, rounds=short.rounds[:2])
+    (group,), _ = groups_of([short, long], 100)
+    assert [one.name for ones in group.lotteries.values() for one in ones] == ["long"]
+
+
 def test_other_texts_are_another_group_and_said(tmp_path):
     one = experiments(tmp_path, "one")
     other = experiments(tmp_path, "other")
