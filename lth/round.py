@@ -8,7 +8,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lth.maskfile import save_mask
+from lth.maskfile import load_mask, save_mask
 from lth.rewinding import Course, Ticket
 from lth.scoring.wer import score
 from lth.setting import Setting
@@ -56,8 +56,12 @@ def play(
     with store.lock(key):
         if found := store.find(key, weights=weights):  # trained by another process while this one waited
             return retold(found, listeners)
-        origin = ticket.weights()
         before = start_scores(setting, ticket.mask) if score_start else {}
+        if setting.config.decoder.name != "greedy":
+            who = {"trained_by": trained_by, "listeners": listeners, "display": display}
+            base = play(setting.greedily(), store, number, init, ticket, **who, weights=True)
+            return retranscribe(setting, store, base, inputs, before)
+        origin = ticket.weights()
         recogniser = setting.recogniser(rewind(origin, ticket.mask), ticket.course.rate)
         keep = ticket.keep(ticket.mask)
         history = fit(setting, recogniser, keep, ticket.course, store.partial(key, trained_by), listeners, display)
@@ -82,6 +86,25 @@ def play(
             about = {name: metrics[name] for name in ("key", "round", "seed", "density", "corpus", "trained_by")}
             save_mask(folder / "mask.lth", keep.mask, about | rewinds_to(ticket, inputs, origin))
             write_round(folder, state, metrics, hypotheses, history.rows)
+    return store.find(key)
+
+
+def retranscribe(setting: Setting, store: Store, base: StoredRound, inputs: dict, before: Mapping) -> StoredRound:
+    """The round that ``base`` is with another decoder: the same training, which is not done again.
+
+    Args:
+        base: the same round decoded greedily, with its weights.
+        before: scores of what it started from.
+    """
+    started = time.perf_counter()
+    hypotheses = evaluate(setting, setting.recogniser(base.weights()))
+    seconds = round(base.metrics["seconds"] + time.perf_counter() - started, 3)
+    key = round_key(inputs)
+    new = {"key": key, **scores(setting, hypotheses), **before, "seconds": seconds, "inputs": inputs}
+    with store.adding(key) as folder:
+        mask, about = load_mask(base.path / "mask.lth")
+        save_mask(folder / "mask.lth", mask, about | {"key": key})
+        write_round(folder, base.weights(), base.metrics | new, hypotheses, base.history())
     return store.find(key)
 
 

@@ -68,7 +68,6 @@ CHOICES = {
     "trainer.precision": ("auto", "32-true", "bf16-mixed"),
     "trainer.accelerator": ("auto", "cpu", "cuda"),
     "tracking.mode": ("offline", "online", "disabled"),
-    "decoder.name": ("greedy",),
     "transfer": ("ticket", "mask", "init", "weights"),
 }
 AT_LEAST_ONE = ("max_epochs", "batch_size", "buckets", "accumulate", "patience", "threads", "log_every")

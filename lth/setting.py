@@ -5,7 +5,7 @@ import hashlib
 import heapq
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import hydra
@@ -17,13 +17,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from lth import RESULT_VERSION
+from lth.decoding.choose import GREEDY, Decoder, check_decoder, key_of, options
 from lth.errors import UserError
 from lth.speech.batches import AudioMemory, Utterances, test_loader, train_loader
 from lth.speech.corpus import Corpus, drop_too_short, unknown_characters
 from lth.speech.features import Features
 from lth.speech.noise import NoiseInjection
 from lth.speech.speaker import of_speaker
-from lth.speech.tokens import CharacterTokens
+from lth.speech.tokens import CharacterTokens, Tokens
 from lth.tickets.mask import Mask
 from lth.training import schedule
 from lth.training.recogniser import Recogniser
@@ -31,6 +32,8 @@ from lth.training.train import Hardware, hardware
 
 #: Trainer settings that cannot change a round's result, or that enter its key resolved.
 NOT_IN_KEY = {"workers", "threads", "log_every", "precision", "accelerator"}
+#: The loss that configs from before there was a choice do not name.
+DEFAULT_LOSS = {"_target_": "lth.training.losses.ctc", "_partial_": True}
 BATCHES_OF_DEV = {"batch_size": 32, "max_duration": None}
 TYPES = {bool: "true or false", int: "a whole number"}
 
@@ -65,7 +68,7 @@ class Setting:
 
     config: DictConfig
     corpus: Corpus
-    tokens: CharacterTokens
+    tokens: Tokens
     features: Features
     noise: NoiseInjection
     memory: AudioMemory
@@ -92,14 +95,17 @@ class Setting:
     def key_inputs(self, init: str, mask: Mask) -> dict:
         """Everything that can change the result of a round that starts from this init and mask."""
         config = OmegaConf.to_container(self.config, resolve=True)
+        loss = config.get("loss", DEFAULT_LOSS)
         return {
             "version": RESULT_VERSION,
             "init": init,
             "mask": mask.digest(),
             "corpus": self.corpus.fingerprint,
             "noise": self.noise.fingerprint(),
-            "tokens": "".join(self.tokens.symbols),
-            **{name: config[name] for name in ("features", "augment", "model", "decoder", "seed")},
+            "tokens": self.tokens.key,
+            **{name: config[name] for name in ("features", "augment", "model", "seed")},
+            "decoder": key_of(config["decoder"]),
+            **({} if loss == DEFAULT_LOSS else {"loss": loss}),
             "trainer": {k: v for k, v in config["trainer"].items() if k not in NOT_IN_KEY},
             "accelerator": self.machine.accelerator,
             "precision": self.machine.precision,
@@ -108,6 +114,16 @@ class Setting:
     def model(self) -> nn.Module:
         """The model with fresh values from its own initialiser."""
         return build(self.config.model, features=self.features.bins, tokens=len(self.tokens))
+
+    def decoder(self, family: str) -> Decoder:
+        """The decoder of ``decoder=``, for this family of models."""
+        return build(OmegaConf.create(options(self.config.decoder)), tokens=self.tokens, family=family)
+
+    def greedily(self) -> "Setting":
+        """The same, decoded greedily: what a round is trained with whatever transcribes it in the end."""
+        config = self.config.copy()
+        config.decoder = GREEDY
+        return replace(self, config=config)
 
     def recogniser(self, weights: dict[str, Tensor], rate: float | None = None) -> Recogniser:
         """A recogniser whose model has these weights, ready to train or to transcribe.
@@ -121,7 +137,8 @@ class Setting:
         return Recogniser(
             model,
             self.features,
-            self.tokens,
+            self.decoder(model.family),
+            ctc=build(OmegaConf.create(self.config.get("loss", DEFAULT_LOSS))),
             augment=build(self.config.augment.spec) if self.config.augment.spec else None,
             lr=options.lr,
             weight_decay=options.weight_decay,
@@ -201,7 +218,12 @@ def prepare(config: DictConfig, known: str | None = None) -> Setting:
         raise UserError(f"{found}, which is not among the output tokens; correct the text or add it to tokens=")
     torch.manual_seed(config.seed)
     model = build(config.model, features=features.bins, tokens=len(tokens))
-    corpus = drop_too_short(corpus, lambda samples: model.out_length(features.frames(samples)), tokens.frames_needed)
+    check_decoder(config, model.family)
+    corpus = drop_too_short(
+        corpus,
+        lambda samples: model.out_length(features.frames(samples)),
+        lambda text: model.frames_needed(tokens.encode(text).tolist()),
+    )
     if empty := next((name for name, cuts in corpus.splits().items() if not count(cuts)), None):
         raise UserError(f"corpus={corpus.name}: no utterance of {empty} is long enough for its text and the model")
     return Setting(

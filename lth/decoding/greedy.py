@@ -1,15 +1,31 @@
-"""Best-path CTC decoding: the likeliest token of every frame, repeats merged, blanks dropped (Graves 2006)."""
+"""The likeliest token at every step: ``decoder=greedy``, for every kind of model."""
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from lth.speech.tokens import CharacterTokens
+from lth.speech.tokens import Tokens
 
 
-def greedy(logits: Tensor, lengths: Tensor, tokens: CharacterTokens) -> list[str]:
-    """(B, T, tokens) scores and (B,) lengths to B texts."""
-    best = logits.argmax(-1).cpu()
-    texts = []
-    for path, length in zip(best, lengths.tolist(), strict=True):
+class Greedy:
+    """What a model says without looking further than the next token.
+
+    Args:
+        tokens: of the model's output.
+        family: the kind of model.
+    """
+
+    def __init__(self, tokens: Tokens, family: str):
+        self.tokens = tokens
+        self.step = {"ctc": best_path}[family]
+
+    def __call__(self, model: nn.Module, encoded: Tensor, lengths: Tensor) -> list[str]:
+        """What ``model`` returned for B utterances to their texts."""
+        return [self.tokens.decode(path) for path in self.step(model, encoded, lengths)]
+
+
+def best_path(model: nn.Module, logits: Tensor, lengths: Tensor) -> list[list[int]]:
+    """CTC: the likeliest token of every frame, repeats merged, blanks dropped (Graves et al. 2006, section 3.2)."""
+    paths = []
+    for path, length in zip(logits.argmax(-1).cpu(), lengths.tolist(), strict=True):
         merged = path[:length].unique_consecutive()
-        texts.append(tokens.decode(merged[merged != 0].tolist()))
-    return texts
+        paths.append(merged[merged != 0].tolist())
+    return paths

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lth.models.ctc import CTCModel
 from lth.models.lengths import FrameBatchNorm, reverse_within, valid_frames
 
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU}
@@ -74,7 +75,7 @@ class Lookahead(nn.Module):
         return F.hardtanh(self.conv(x).transpose(1, 2), 0.0, 20.0)
 
 
-class DeepSpeech2(nn.Module):
+class DeepSpeech2(CTCModel):
     """CTC acoustic model.
 
     Args:

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from lth.speech.corpus import load_audio
 from lth.speech.noise import NoiseInjection
-from lth.speech.tokens import CharacterTokens
+from lth.speech.tokens import Tokens
 
 
 class AudioMemory:
@@ -44,7 +44,7 @@ class Utterances(Dataset):
     ``texts`` and ``speakers``. Noise depends on seed, epoch and utterance only, never on the order or the worker.
     """
 
-    def __init__(self, split: str, memory: AudioMemory, tokens: CharacterTokens, noise: NoiseInjection, seed: int):
+    def __init__(self, split: str, memory: AudioMemory, tokens: Tokens, noise: NoiseInjection, seed: int):
         self.split, self.memory, self.tokens, self.noise, self.seed = split, memory, tokens, noise, seed
         self.epoch = 0
 

@@ -1,10 +1,29 @@
-"""Characters as CTC tokens; token 0 is the blank."""
+"""What a recogniser puts out; token 0 is the blank."""
 
-import itertools
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
+
+
+class Tokens(Protocol):
+    """Pieces of text with numbers from 1 on."""
+
+    symbols: tuple[str, ...]  # token i + 1 is symbols[i]
+
+    @property
+    def key(self) -> str:
+        """What of it can change a round's result."""
+
+    def __len__(self) -> int:
+        """Classes, the blank included."""
+
+    def encode(self, text: str) -> Tensor:
+        """Text to a 1-D int64 tensor."""
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Tokens (no blanks) to text, with single spaces and none at the ends."""
 
 
 class CharacterTokens:
@@ -19,6 +38,10 @@ class CharacterTokens:
         """The characters that occur in ``texts``, sorted."""
         return cls(sorted(set().union(*texts)))
 
+    @property
+    def key(self) -> str:
+        return "".join(self.symbols)
+
     def __len__(self) -> int:
         """Classes, the blank included."""
         return len(self.symbols) + 1
@@ -30,8 +53,3 @@ class CharacterTokens:
     def decode(self, tokens: Sequence[int]) -> str:
         """Tokens (no blanks) to text, with single spaces and none at the ends."""
         return " ".join("".join(self.symbols[t - 1] for t in tokens).split())
-
-    @staticmethod
-    def frames_needed(text: str) -> int:
-        """Fewest CTC frames that can carry ``text``: a repeated character needs a blank between."""
-        return len(text) + sum(a == b for a, b in itertools.pairwise(text))

@@ -1,5 +1,6 @@
-"""The recogniser as Lightning trains it: features, SpecAugment, acoustic model, CTC, greedy transcripts."""
+"""The recogniser as Lightning trains it: features, SpecAugment, model, loss, transcripts."""
 
+import functools
 import hashlib
 import math
 import random
@@ -10,13 +11,12 @@ import numpy as np
 import torch
 from lhotse.dataset import SpecAugment
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from lth.decoding.greedy import greedy
+from lth.decoding.choose import Decoder
 from lth.errors import UserError
+from lth.models.ctc import CTCLoss
 from lth.scoring.wer import score
 from lth.speech.features import Features
-from lth.speech.tokens import CharacterTokens
 
 
 class TrainingDiverged(UserError):
@@ -32,10 +32,12 @@ def set_seeds(words: str) -> None:
 
 
 class Recogniser(lightning.LightningModule):
-    """Acoustic model with everything between audio and text.
+    """A model with everything between audio and text.
 
     Args:
-        model: (B, T, bins), (B,) to (B, T', tokens) logits and (B,) lengths.
+        model: see ``lth.models.ctc``.
+        decode: what the model returns for a batch to texts.
+        ctc: the CTC loss; called with ``lenient=True`` of utterances that may be too short for their text.
         augment: SpecAugment on one utterance's features, or None.
         lr, weight_decay: of AdamW; ``rate`` is the fraction of ``lr`` at a progress between 0 and 1.
         utterances: how many the train split has; the unit progress is counted in.
@@ -47,8 +49,9 @@ class Recogniser(lightning.LightningModule):
         self,
         model: nn.Module,
         features: Features,
-        tokens: CharacterTokens,
+        decode: Decoder,
         *,
+        ctc: CTCLoss,
         augment: SpecAugment | None,
         lr: float,
         weight_decay: float,
@@ -57,7 +60,8 @@ class Recogniser(lightning.LightningModule):
         seed: int,
     ):
         super().__init__()
-        self.model, self.features, self.tokens, self.augment = model, features, tokens, augment
+        self.model, self.features, self.decode, self.augment = model, features, decode, augment
+        self.ctc = ctc
         self.lr, self.weight_decay, self.rate = lr, weight_decay, rate
         self.utterances, self.seed = utterances, seed
         self.seen = 0  # utterances of this epoch
@@ -77,18 +81,17 @@ class Recogniser(lightning.LightningModule):
                 x[n : n + 1, :length] = self.augment(x[n : n + 1, :length])
         return self.model(x, lengths)
 
-    def loss(self, logits: Tensor, lengths: Tensor, batch: dict) -> Tensor:
-        """Mean over the batch of the CTC loss per token, in fp32 whatever the precision of the rest.
+    def loss(self, encoded: Tensor, lengths: Tensor, batch: dict) -> Tensor:
+        """The model's loss of what it made of the batch.
 
-        Dev utterances too short for their text count as zero; the train split has none.
+        By CTC dev utterances too short for their text count as zero; the train split has none.
         """
-        return F.ctc_loss(
-            logits.float().log_softmax(-1).transpose(0, 1),
-            batch["tokens"],
-            lengths,
-            batch["token_lengths"],
-            zero_infinity=not self.training,
-        )
+        ctc = functools.partial(self.ctc, lenient=not self.training)
+        return self.model.loss(encoded, lengths, batch["tokens"], batch["token_lengths"], ctc)
+
+    def hypotheses(self, encoded: Tensor, lengths: Tensor) -> list[str]:
+        """The texts of what the model made of a batch."""
+        return self.decode(self.model, encoded, lengths)
 
     @property
     def progress(self) -> float:
@@ -121,9 +124,9 @@ class Recogniser(lightning.LightningModule):
         self._dev: list[tuple[str, str, float]] = []
 
     def validation_step(self, batch: dict, batch_idx: int) -> None:
-        logits, lengths = self(batch)
-        loss = self.loss(logits, lengths, batch).item()
-        for text, hypothesis in zip(batch["texts"], greedy(logits, lengths, self.tokens), strict=True):
+        encoded, lengths = self(batch)
+        loss = self.loss(encoded, lengths, batch).item()
+        for text, hypothesis in zip(batch["texts"], self.hypotheses(encoded, lengths), strict=True):
             self._dev.append((text, hypothesis, loss))
 
     def on_validation_epoch_end(self) -> None:
@@ -135,7 +138,7 @@ class Recogniser(lightning.LightningModule):
         self.log_dict({"dev_wer": scores.wer, "dev_cer": scores.cer, "dev_loss": dev_loss})
 
     def predict_step(self, batch: dict, batch_idx: int) -> list[dict]:
-        hypotheses = greedy(*self(batch), self.tokens)
+        hypotheses = self.hypotheses(*self(batch))
         return [
             {"id": i, "speaker": s, "reference": r, "hypothesis": h}
             for i, s, r, h in zip(batch["ids"], batch["speakers"], batch["texts"], hypotheses, strict=True)

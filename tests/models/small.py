@@ -1,0 +1,7 @@
+"""Every kind of model, small enough to be made and trained in a test: overrides of `python run.py`."""
+
+_CONV = "model.conv=[{channels: 4, kernel: [11, 5], stride: [4, 2]}, {channels: 4, kernel: [7, 5], stride: [2, 2]}]"
+
+SMALL = {
+    "deepspeech2": (_CONV, "model.layers=2", "model.units=24"),
+}

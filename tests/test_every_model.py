@@ -1,0 +1,45 @@
+"""Every strategy prunes every model, and every model plays a lottery."""
+
+from functools import partial
+
+import pytest
+from rich.console import Console
+
+from lth.evidence import gather
+from lth.experiment import run
+from lth.setting import prepare
+from lth.strategy import Strategy
+from tests.configs import PROJECT, TINY, compose
+from tests.models.small import SMALL
+
+STRATEGIES = sorted(file.stem for file in (PROJECT / "conf" / "strategy").glob("*.yaml") if file.stem != "gradual")
+QUICK = [word for word in TINY if not word.startswith("model.")]
+
+
+@pytest.fixture(scope="module", params=SMALL)
+def setting(request, cache):
+    return prepare(compose(*SMALL[request.param], *QUICK, f"corpus.cache={cache}"))
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_every_strategy_prunes_it(setting, name):
+    words = ["strategy.densities=[0.6]"] if name == "listed" else []
+    config = setting.config.copy()
+    config.target = 0.8
+    config.strategy = compose(f"strategy={name}", *words).strategy
+    strategy, dense, layers = Strategy.of(config), setting.dense(), list(setting.layers.values())
+    target = strategy.densities(dense, layers, 1)[0]
+    mask = strategy.prune(setting.init, dense, layers, 1, partial(gather, setting))
+    assert mask.kept < dense.kept
+    assert mask.density == pytest.approx(target, abs=0.03)  # whole groups seldom come to the very count
+
+
+def test_it_plays_a_lottery(setting, tmp_path):
+    words = {"rounds": 1, "outputs": str(tmp_path), "name": "every"}
+    config = setting.config.copy()
+    config.update(words)
+    config.tracking = compose("tracking=disabled").tracking
+    rows = run(config, Console(quiet=True))
+    assert [row.round for row in rows] == [0, 1]
+    assert rows[1].density == pytest.approx(0.8, abs=1e-4)
+    assert all(0 <= row.dev_wer for row in rows)
