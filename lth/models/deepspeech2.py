@@ -7,8 +7,9 @@ from torch.nn import functional as F
 
 from lth.models.ctc import CTCModel
 from lth.models.lengths import FrameBatchNorm, reverse_within, valid_frames
+from lth.models.mingru import MinGRU, MinLSTM
 
-CELLS = {"lstm": nn.LSTM, "gru": nn.GRU}
+CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "mingru": MinGRU, "minlstm": MinLSTM}
 
 
 class ConvBlock(nn.Module):
@@ -38,7 +39,7 @@ class ConvBlock(nn.Module):
 
 
 class RecurrentBlock(nn.Module):
-    """Optional batch normalisation, then an LSTM or GRU in one or both directions (summed, as in the paper).
+    """Optional batch normalisation, then a recurrent layer in one or both directions (summed, as in the paper).
 
     Each direction is a recurrent layer over the padded batch, the backward one over every sequence reversed
     within its own length: the same result as packed sequences, and on a CPU about twice as fast.
@@ -82,7 +83,7 @@ class DeepSpeech2(CTCModel):
         features: bins a frame (161 for the 20 ms spectrogram at 16 kHz).
         tokens: output classes, the blank included.
         conv: one mapping a convolution: ``channels``, ``kernel`` and ``stride`` as (frequency, time).
-        rnn: ``lstm`` or ``gru``.
+        rnn: ``lstm``, ``gru``, ``mingru`` or ``minlstm``.
         layers, units: depth and width of the recurrent part; directions are summed, so a layer hands on ``units``.
         bidirectional: otherwise causal, with ``lookahead`` future frames seen by a row convolution.
         dropout: on the input of every recurrent layer but the first.
@@ -150,7 +151,7 @@ class DeepSpeech2(CTCModel):
         layers: dict[str, list[str]] = {}
         for name, module in self.named_modules():
             if isinstance(module, nn.Conv2d | nn.RNNBase | nn.Linear):
-                layer = name.rsplit(".", 1)[0]  # both directions of a recurrent layer are one layer
+                layer = ".".join(name.split(".")[:2])  # both directions of a recurrent layer are one layer
                 weights = [n for n, _ in module.named_parameters() if n.startswith("weight")]
                 layers.setdefault(layer, []).extend(f"{name}.{weight}" for weight in weights)
         return layers

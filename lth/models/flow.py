@@ -1,10 +1,11 @@
 """The linear network of absolute weights that SynFlow measures (Tanaka, Kunin, Yamins and Ganguli 2020, section 6).
 
 Theirs are feed-forward networks of ReLUs, which absolute weights make linear. What else a recogniser has is
-replaced by what it is in a linear network: a normalisation by the identity, a bias by none, and an LSTM or GRU
-layer by ``y_t = A x_t + U A x_(t-1)`` with A and U the sums of its gates' input and recurrent matrices, so that a
-path goes through at most one recurrent step and every gate counts. Saturation (a hard ceiling) is kept away by
-an input so small that nothing reaches it; the scale of the flow means nothing.
+replaced by what it is in a linear network: a normalisation by the identity, a bias by none, an LSTM or GRU layer by
+``y_t = A x_t + U A x_(t-1)`` with A and U the sums of its gates' input and recurrent matrices, so that a path goes
+through at most one recurrent step and every gate counts, and a minGRU or minLSTM layer by the sum of its gates.
+Saturation (a hard ceiling) is kept away by an input so small that nothing reaches it; the scale of the flow means
+nothing.
 """
 
 import types
@@ -12,6 +13,8 @@ from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
+
+from lth.models.mingru import MinRNN
 
 #: Frames of the input, and its value everywhere.
 FRAMES, SMALL = 32, 1e-60
@@ -42,6 +45,8 @@ def flow_gradients(
             if module.num_layers > 1 or module.bidirectional or module.proj_size:
                 raise ValueError("SynFlow follows recurrent modules of one layer and one direction only.")
             module.forward = types.MethodType(_linear, module)
+        elif isinstance(module, MinRNN):
+            module.forward = types.MethodType(_sum, module)
         elif getattr(module, "bias", None) is not None:
             module.bias.data.zero_()
     chosen = {name: parameter for name, parameter in model.named_parameters() if name in set(names)}
@@ -56,6 +61,11 @@ def _identity(norm: nn.Module) -> None:
     for name, value in {"weight": 1.0, "bias": 0.0, "running_mean": 0.0, "running_var": 1.0}.items():
         if getattr(norm, name, None) is not None:
             getattr(norm, name).data.fill_(value)
+
+
+def _sum(module: MinRNN, x: Tensor) -> tuple[Tensor, None]:
+    """In the place of a minimal recurrent module's forward."""
+    return sum(gate(x) for gate in module.children()), None
 
 
 def _linear(module: nn.RNNBase, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, None]:

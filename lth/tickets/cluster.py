@@ -111,7 +111,28 @@ class RecurrentUnits:
         return torch.bincount(owners, minlength=int(rank.max()) + 1)[rank]
 
 
-Cluster = Tiles | RecurrentUnits
+@dataclass(frozen=True)
+class SharedRows:
+    """Row j of several matrices with as many rows: what one unit of a minGRU or minLSTM computes with all its gates."""
+
+    names: tuple[str, ...]
+    shapes: Shapes
+
+    @property
+    def groups(self) -> int:
+        return self.shapes[self.names[0]][0]
+
+    def sums(self, values: Mapping[str, Tensor]) -> Tensor:
+        return sum(values[name].flatten(1).sum(1, dtype=torch.float64) for name in self.names)
+
+    def spread(self, values: Tensor) -> dict[str, Tensor]:
+        return {name: values[:, None].expand(self.shapes[name]) for name in self.names}
+
+    def lost(self, bits: Bits, rank: Tensor) -> Tensor:
+        return self.sums(bits).long()
+
+
+Cluster = Tiles | RecurrentUnits | SharedRows
 
 
 def matrix(shape: Shape) -> tuple[int, int]:
@@ -125,6 +146,19 @@ def recurrent(name: str) -> str | None:
     if parameter.startswith(("weight_ih", "weight_hh")):
         return f"{module}{dot}{parameter.replace('weight_ih', 'weight_hh')}"
     return None
+
+
+def siblings(name: str, shapes: Shapes) -> tuple[str, ...]:
+    """All gates' matrices of the minGRU or minLSTM that this is a gate's matrix of, in order; else none.
+
+    Told by the names of `lth.models.mingru`: ``candidate`` beside ``gate``, or beside ``forget`` and ``input``.
+    """
+    module, _, gate = name.removesuffix(".weight").rpartition(".")
+    for names in (("candidate", "gate"), ("candidate", "forget", "input")):
+        found = tuple(f"{module}.{one}.weight" for one in names)
+        if gate in names and all(one in shapes for one in found):
+            return found
+    return ()
 
 
 def gates(name: str, shapes: Shapes) -> int:

@@ -18,7 +18,19 @@ import torch
 from torch import Generator, Tensor
 
 from lth.tickets import select
-from lth.tickets.cluster import Bits, Cluster, RecurrentUnits, Shapes, Tiles, gates, matrix, recurrent, shuffled
+from lth.tickets.cluster import (
+    Bits,
+    Cluster,
+    RecurrentUnits,
+    Shapes,
+    SharedRows,
+    Tiles,
+    gates,
+    matrix,
+    recurrent,
+    shuffled,
+    siblings,
+)
 from lth.tickets.select import Scores
 
 
@@ -174,6 +186,11 @@ class Units(Grouped):
     def clusters(self, names: Iterable[str], shapes: Shapes) -> list[Cluster]:
         names, clusters = list(names), []
         for name in names:
+            together = siblings(name, shapes)
+            if together and set(together) <= set(names):
+                if name == together[0]:
+                    clusters.append(SharedRows(together, {one: shapes[one] for one in together}))
+                continue
             hidden = recurrent(name)
             inputs = hidden and hidden.replace("weight_hh", "weight_ih")
             if not hidden or not {inputs, hidden} <= set(names):

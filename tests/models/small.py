@@ -4,4 +4,10 @@ _CONV = "model.conv=[{channels: 4, kernel: [11, 5], stride: [4, 2]}, {channels: 
 
 SMALL = {
     "deepspeech2": (_CONV, "model.layers=2", "model.units=24"),
+    "gru": ("model=deepspeech2_gru", _CONV, "model.layers=2", "model.units=24"),
+    "mingru": ("model=deepspeech2_mingru", _CONV, "model.layers=2", "model.units=24"),
+    "minlstm, causal": (
+        *("model=deepspeech2_minlstm", _CONV, "model.layers=2", "model.units=24"),
+        *("model.bidirectional=false", "model.lookahead=3"),
+    ),
 }

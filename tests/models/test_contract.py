@@ -38,7 +38,7 @@ def settle(model, x, lengths):
 
 
 def test_an_utterance_alone_and_in_any_batch(model):
-    x, lengths, tokens, token_lengths = batch([120, 77, 93])
+    x, lengths, *_ = batch([120, 77, 93])
     settle(model, x, lengths)
     model.eval()
     together, out = model(x, lengths)

@@ -375,3 +375,27 @@ def test_a_group_with_a_weight_that_is_not_a_number_is_refused():
             criterion=Magnitude(),
             structure=Rows(),
         )
+
+
+def test_a_unit_of_a_mingru_goes_with_its_row_of_every_gate():
+    """By hand: three units of two gates and the output's rows; mean scores 2, 6 and 4 decide."""
+    names = ["rnn.candidate.weight", "rnn.gate.weight", "output.weight"]
+    weights = {
+        names[0]: torch.tensor([[1.0, 3.0], [9.0, 9.0], [1.0, 1.0]]),
+        names[1]: torch.tensor([[2.0, 2.0], [3.0, 3.0], [7.0, 7.0]]),
+        names[2]: torch.tensor([[50.0, 50.0, 50.0]]),
+    }
+    allocation, criterion = Global(), Magnitude()
+    kept = prune(
+        weights,
+        Mask.dense(weights),
+        [names[:2], names[2:]],
+        amount=8 / 15,
+        allocation=allocation,
+        criterion=criterion,
+        structure=Units(),
+        generator=torch.Generator(),
+    )
+    for name in names[:2]:
+        assert kept[name].tolist() == [[False, False], [True, True], [False, False]]
+    assert kept[names[2]].all()
