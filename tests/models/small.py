@@ -4,4 +4,13 @@ _CONV = "model.conv=[{channels: 4, kernel: [11, 5], stride: [4, 2]}, {channels: 
 
 SMALL = {
     "deepspeech2": (_CONV, "model.layers=2", "model.units=24"),
+    "transformer": (
+        "model=transformer",
+        "model.channels=4",
+        "model.units=32",
+        "model.heads=2",
+        "model.feed_forward=64",
+        "model.encoder_layers=2",
+        "model.decoder_layers=1",
+    ),
 }
