@@ -17,7 +17,9 @@ def spelled(path):
 @pytest.fixture(scope="module")
 def heard():
     """Scores of a few frames, and the probability of every text by adding up all paths."""
-    scores = torch.randn(FRAMES, TOKENS, generator=torch.Generator().manual_seed(0), dtype=torch.float64).log_softmax(-1)
+    scores = torch.randn(FRAMES, TOKENS, generator=torch.Generator().manual_seed(0), dtype=torch.float64).log_softmax(
+        -1
+    )
     texts = {}
     for path in product(range(TOKENS), repeat=FRAMES):
         probability = float(scores[range(FRAMES), list(path)].sum().exp())
