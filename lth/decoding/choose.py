@@ -15,6 +15,7 @@ Decoder = Callable[[nn.Module, Tensor, Tensor], list[str]]
 #: What ``decoder.name`` may be, by the families of models that it reads.
 FAMILIES = {
     "greedy": ("ctc", "transducer", "attention"),
+    "attention_beam": ("attention",),
 }
 #: Options that name a file, of which the content counts and not the place.
 FILES = ("lm", "lexicon")

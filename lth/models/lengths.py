@@ -34,3 +34,7 @@ class FrameBatchNorm(nn.BatchNorm1d):
         y = x.new_zeros(x.shape)
         y[valid] = super().forward(x[valid])
         return y
+
+
+class OverTokens(nn.Module):
+    """A module that runs along tokens, not frames: called with (B, L) tokens and their (B,) lengths first."""

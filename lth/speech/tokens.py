@@ -25,6 +25,11 @@ class Tokens(Protocol):
     def decode(self, tokens: Sequence[int]) -> str:
         """Tokens (no blanks) to text, with single spaces and none at the ends."""
 
+    def begins_word(self, token: int) -> bool:
+        """Whether the word before this token, if there is one, is complete when it comes: a character's space, a
+        piece of BPE that starts with "\u2581". The tokens from one such token to the next decode to one word, or to
+        none (two spaces); the tokens before the first one too."""
+
 
 class CharacterTokens:
     """A closed list of characters, each once; token ``i + 1`` is ``symbols[i]``."""
@@ -53,3 +58,7 @@ class CharacterTokens:
     def decode(self, tokens: Sequence[int]) -> str:
         """Tokens (no blanks) to text, with single spaces and none at the ends."""
         return " ".join("".join(self.symbols[t - 1] for t in tokens).split())
+
+    def begins_word(self, token: int) -> bool:
+        """Whether this is the space, after which a word begins and before which one is complete."""
+        return token > 0 and self.symbols[token - 1] == " "

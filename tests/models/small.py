@@ -10,4 +10,30 @@ SMALL = {
         *("model=deepspeech2_minlstm", _CONV, "model.layers=2", "model.units=24"),
         *("model.bidirectional=false", "model.lookahead=3"),
     ),
+    "transformer": (
+        "model=transformer",
+        "model.channels=4",
+        "model.units=32",
+        "model.heads=2",
+        "model.feed_forward=64",
+        "model.encoder_layers=2",
+        "model.decoder_layers=1",
+    ),
+    "conformer": (
+        *("model=conformer", "model.channels=4", "model.units=16", "model.heads=2", "model.feed_forward=32"),
+        *("model.layers=2", "model.kernel=7"),
+    ),
+    "conformer, all": (
+        *("model=conformer", "model.channels=4", "model.units=16", "model.heads=2", "model.feed_forward=32"),
+        *("model.layers=1", "model.kernel=7", "model.prunable=all"),
+    ),
+    "transducer": (
+        *("model=transducer", _CONV.replace("model.", "model.encoder."), "model.encoder.layers=2"),
+        *("model.encoder.units=24", "model.prediction=16", "model.joint=16"),
+    ),
+    "transducer, conformer": (
+        *("model=transducer", "model/encoder=conformer", "model.encoder.channels=4", "model.encoder.units=16"),
+        *("model.encoder.heads=2", "model.encoder.feed_forward=32", "model.encoder.layers=1"),
+        *("model.encoder.kernel=7", "model.prediction=16", "model.joint=16", "model.ctc_weight=0"),
+    ),
 }

@@ -100,5 +100,5 @@ def test_prunable_weights_are_matrices_and_each_has_one_layer(model):
     names = [name for layer in model.prunable().values() for name in layer]
     assert len(names) == len(set(names)) and len(model.prunable()) >= 3
     assert all(parameters[name].dim() >= 2 for name in names)
-    assert sum(parameters[name].numel() for name in names) > 0.8 * sum(p.numel() for p in parameters.values())
+    assert sum(parameters[name].numel() for name in names) > 0.7 * sum(p.numel() for p in parameters.values())
     assert model.family in ("ctc", "transducer", "attention")

@@ -17,6 +17,13 @@ def test_text_to_tokens_and_back():
         tokens.encode("X")
 
 
+def test_a_word_lies_between_two_spaces():
+    tokens = CharacterTokens.of(["ONE TWO", "TEN"])
+    text = tokens.encode("ONE  TEN").tolist()
+    assert [tokens.begins_word(token) for token in text] == [False] * 3 + [True] * 2 + [False] * 3
+    assert not tokens.begins_word(0)
+
+
 @pytest.mark.parametrize("text", ["AB", "AAB", "ABBA", "AAAA", "A"])
 def test_frames_needed_is_where_the_loss_becomes_finite(text):
     tokens = CharacterTokens("AB")

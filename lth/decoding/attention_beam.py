@@ -1,0 +1,156 @@
+"""Beam search over what an attention decoder, CTC and a language model make of an utterance together."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lth.decoding.prefix import CTCPrefixes
+from lth.models.attention import Memory
+from lth.speech.tokens import Tokens
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A text that may go on.
+
+    ``attention`` and ``ctc`` are log probabilities: of the decoder for these tokens, and that CTC hears a text that
+    begins with them. ``words`` is what the language model and the bonus per word give its complete words; the word
+    that is being spelled begins at ``word``.
+    """
+
+    tokens: tuple[int, ...] = ()
+    attention: float = 0.0
+    ctc: float = 0.0
+    words: float = 0.0
+    word: int = 0
+    state: Any = None  # of the language model
+
+
+class AttentionBeam:
+    """``decoder=attention_beam``: joint one-pass decoding (Watanabe et al. 2017, section IV; Hori et al. 2017).
+
+    A text is worth ``(1 - ctc_weight) log p_attention + ctc_weight log p_CTC``, and ``alpha log p(word) + beta`` for
+    each of its words; an unfinished one by its CTC prefix score. Token by token the ``width`` best ones go on. It ends
+    when none of them can overtake the best finished one, or when there are as many tokens as frames.
+
+    Args:
+        tokens: of the model's output.
+        family: the kind of model.
+        width: texts that go on from one token to the next.
+        ctc_weight: 0 is attention alone, 1 is CTC alone (the tokens tried are still those that attention proposes).
+        candidates: the likeliest next tokens of each text, by attention, that are tried; None: one and a half times
+            ``width``.
+        lm: path of an n-gram model in ARPA or KenLM's binary form, or None.
+        alpha, beta: of the language model, and of each word (a bonus where it is positive).
+
+    Raises:
+        ValueError: no width, a weight outside [0, 1], a negative alpha.
+    """
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        family: str,
+        *,
+        width: int = 10,
+        ctc_weight: float = 0.3,
+        candidates: int | None = None,
+        lm: str | None = None,
+        alpha: float = 0.5,
+        beta: float = 0.0,
+    ):
+        if width < 1 or (candidates is not None and candidates < 1):
+            raise ValueError(f"width={width} and candidates={candidates} are at least 1")
+        if not 0 <= ctc_weight <= 1 or alpha < 0:
+            raise ValueError(f"ctc_weight={ctc_weight} lies from 0 to 1, alpha={alpha} is not negative")
+        self.tokens, self.width, self.ctc_weight = tokens, width, ctc_weight
+        self.candidates = min(len(tokens) - 1, candidates or width + (width + 1) // 2)
+        self.alpha, self.beta, self.lm = alpha, beta, None
+        if lm is not None:
+            from lth.decoding.language import LanguageModel
+
+            self.lm = LanguageModel(lm)
+
+    @torch.no_grad()
+    def __call__(self, model: nn.Module, encoded: Tensor, lengths: Tensor) -> list[str]:
+        """What ``model`` returned for B utterances to their texts."""
+        return [
+            self.tokens.decode(self.search(model, frames[None, :length]) if length else ())
+            for frames, length in zip(encoded, lengths.tolist(), strict=True)
+        ]
+
+    def search(self, model: nn.Module, encoded: Tensor) -> tuple[int, ...]:
+        """The best tokens for (1, T', units) of the encoder."""
+        prefixes = CTCPrefixes(model.ctc(encoded)[0].float().log_softmax(-1).cpu())
+        speech = model.decoder.remember(encoded)
+        live, states, past = [Hypothesis(state=self.lm.start if self.lm else None)], prefixes.start, None
+        best, found = -torch.inf, ()
+        for room in range(encoded.shape[1], -1, -1):  # tokens that may still come
+            after, past = self._attend(model, live, speech, past)
+            whole = [self._completed(h) for h in live]
+            heard = prefixes.end(states).tolist()
+            for h, done, scores, ctc in zip(live, whole, after.tolist(), heard, strict=True):
+                end = self.alpha * self.lm.end(done.state) if self.lm else 0.0
+                total = self._total(h.attention + scores[0], ctc, done.words + end)
+                if total > best:
+                    best, found = total, h.tokens
+            if not room:
+                break
+            live, states, parents = self._extend(live, whole, after, prefixes, states)
+            past = [tuple(x[parents] for x in memory) for memory in past]
+            # what is to come costs, but for a bonus on every word; one may be about to be completed
+            hope = max((self._value(h) for h in live), default=-torch.inf)
+            if best >= hope + max(0.0, self.beta) * room:
+                break
+        return found
+
+    def _attend(
+        self, model: nn.Module, live: list[Hypothesis], speech: list[Memory], past: list[Memory] | None
+    ) -> tuple[Tensor, list[Memory]]:
+        """(H, tokens) log probabilities of what comes next, and the decoder's memory."""
+        last = torch.tensor([[h.tokens[-1] if h.tokens else 0] for h in live], device=speech[0][0].device)
+        speech = [tuple(x.expand(len(live), -1, -1, -1) for x in memory) for memory in speech]
+        logits, past = model.decoder(last, torch.ones_like(last[:, 0]), speech, None, past)
+        return logits[:, -1].float().log_softmax(-1).cpu().double(), past
+
+    def _extend(
+        self, live: list[Hypothesis], whole: list[Hypothesis], after: Tensor, prefixes: CTCPrefixes, states: Tensor
+    ) -> tuple[list[Hypothesis], Tensor, Tensor]:
+        """The best hypotheses with one token more, their CTC states and the places of those they come from."""
+        scores, tokens = after[:, 1:].topk(self.candidates)
+        tokens = tokens.flatten() + 1
+        parents = torch.arange(len(live)).repeat_interleave(self.candidates)
+        last = torch.tensor([h.tokens[-1] if h.tokens else 0 for h in live])
+        ctc, states = prefixes.extend(states[:, parents], last[parents], tokens)
+        made = []
+        for parent, token, attention, heard in zip(
+            parents.tolist(), tokens.tolist(), scores.flatten().tolist(), ctc.tolist(), strict=True
+        ):
+            h = live[parent]
+            new = {"tokens": (*h.tokens, token), "attention": h.attention + attention, "ctc": heard}
+            if self.tokens.begins_word(token):
+                done = whole[parent]
+                made.append(Hypothesis(**new, words=done.words, word=len(h.tokens), state=done.state))
+            else:
+                made.append(Hypothesis(**new, words=h.words, word=h.word, state=h.state))
+        values = torch.tensor([self._value(h) for h in made], dtype=torch.float64)
+        kept = [n for n in values.topk(min(self.width, len(made))).indices.tolist() if values[n] > -torch.inf]
+        return [made[n] for n in kept], states[:, kept], parents[kept]
+
+    def _completed(self, h: Hypothesis) -> Hypothesis:
+        """With the word that is being spelled counted as complete."""
+        word = self.tokens.decode(h.tokens[h.word :])
+        if not word:
+            return h
+        score, state = self.lm.word(h.state, word) if self.lm else (0.0, None)
+        words = h.words + self.alpha * score + self.beta
+        return Hypothesis(h.tokens, h.attention, h.ctc, words, len(h.tokens), state)
+
+    def _value(self, h: Hypothesis) -> float:
+        return self._total(h.attention, h.ctc, h.words)
+
+    def _total(self, attention: float, ctc: float, words: float) -> float:
+        heard = self.ctc_weight * ctc if self.ctc_weight else 0.0  # 0 x -inf is not a number
+        return (1 - self.ctc_weight) * attention + heard + words
