@@ -15,10 +15,13 @@ Decoder = Callable[[nn.Module, Tensor, Tensor], list[str]]
 #: What ``decoder.name`` may be, by the families of models that it reads.
 FAMILIES = {
     "greedy": ("ctc", "transducer", "attention"),
+    "beam": ("ctc",),
     "attention_beam": ("attention",),
 }
 #: Options that name a file, of which the content counts and not the place.
 FILES = ("lm", "lexicon")
+#: Options that cannot change a transcript.
+SILENT = ("_target_", "processes")
 GREEDY = {"name": "greedy"}
 
 
@@ -36,8 +39,15 @@ def check_decoder(config: DictConfig, family: str) -> None:
 
 def key_of(decoder: Mapping) -> dict:
     """What of a decoder's config can change a transcript."""
-    named = {name: value for name, value in decoder.items() if name != "_target_"}
-    return {name: sha256(Path(value)) if name in FILES and value else value for name, value in named.items()}
+    named = {name: value for name, value in decoder.items() if name not in SILENT}
+    return {name: _content(name, value) if name in FILES and value else value for name, value in named.items()}
+
+
+def _content(name: str, path: str) -> str:
+    try:
+        return sha256(Path(path).expanduser())
+    except OSError as error:
+        raise UserError(f"decoder.{name}={path} cannot be read ({error.strerror})") from None
 
 
 def options(decoder: DictConfig) -> dict:
