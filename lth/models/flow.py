@@ -4,7 +4,7 @@ Theirs are feed-forward networks of ReLUs, which absolute weights make linear. W
 replaced by what it is in a linear network: a normalisation by the identity, a bias by none, and an LSTM or GRU
 layer by ``y_t = A x_t + U A x_(t-1)`` with A and U the sums of its gates' input and recurrent matrices, so that a
 path goes through at most one recurrent step and every gate counts. An attention is ``O (Q x_t + mean of (K + V) x_s)``:
-a path goes through one of queries, keys and values. Positions add nothing, and the tokens that a decoder reads are an
+a path goes through one of queries, keys and values; a gated linear unit is the sum of its halves. Positions add nothing, and the tokens that a decoder reads are an
 input of ones like that of the frames. Saturation (a hard ceiling) is kept away by
 an input so small that nothing reaches it; the scale of the flow means nothing.
 """
@@ -90,5 +90,17 @@ def _ones(module: nn.Embedding, tokens: Tensor) -> Tensor:
     return module.weight.new_full((*tokens.shape, module.embedding_dim), SMALL)
 
 
+def _both(module: nn.GLU, x: Tensor) -> Tensor:
+    """In the place of a gated unit: what it lets through and what opens it."""
+    return sum(x.chunk(2, module.dim))
+
+
 #: What stands in the linear network for modules of these kinds.
-INSTEAD = {Attention: _attend, Positions: _as_it_is, nn.LayerNorm: _as_it_is, nn.Embedding: _ones}
+INSTEAD = {
+    Attention: _attend,
+    Positions: _as_it_is,
+    nn.LayerNorm: _as_it_is,
+    nn.SiLU: _as_it_is,
+    nn.GLU: _both,
+    nn.Embedding: _ones,
+}

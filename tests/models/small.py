@@ -13,4 +13,14 @@ SMALL = {
         "model.encoder_layers=2",
         "model.decoder_layers=1",
     ),
+    "conformer": (
+        "model=conformer",
+        "model.channels=4",
+        "model.layers=2",
+        "model.units=16",
+        "model.heads=2",
+        "model.feed_forward=32",
+        "model.kernel=5",
+        "model.prunable=all",
+    ),
 }
