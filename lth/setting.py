@@ -59,6 +59,8 @@ def _check_types(config: DictConfig) -> None:
     target = config.get("_target_") if isinstance(config, DictConfig) else None
     if target is None or not str(target).startswith("lth."):
         return
+    for part in config.values():  # such as the encoder of a transducer
+        _check_types(part)
     for name, parameter in inspect.signature(hydra.utils.get_object(target)).parameters.items():
         wanted, value = parameter.annotation, config.get(name)
         if wanted in (bool, int) and name in config and type(value) is not wanted:

@@ -16,6 +16,7 @@ Decoder = Callable[[nn.Module, Tensor, Tensor], list[str]]
 FAMILIES = {
     "greedy": ("ctc", "transducer", "attention"),
     "attention_beam": ("attention",),
+    "rnnt_beam": ("transducer",),
 }
 #: Options that name a file, of which the content counts and not the place.
 FILES = ("lm", "lexicon")

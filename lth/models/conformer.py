@@ -112,14 +112,13 @@ class Conformer(CTCModel):
         if prunable not in PRUNABLE:
             raise ValueError(f"prunable is {' or '.join(PRUNABLE)}, not {prunable}")
         self.pruned = prunable
-        self.units = units
         self.subsampling = Subsampling(features, channels, units)
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(Block(units, heads, feed_forward, kernel, dropout) for _ in range(layers))
         self.output = nn.Linear(units, tokens)
 
     def encode(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, features) and (B,) lengths to the last block's (B, T', units) and (B,) lengths."""
+        """(B, T, features) and (B,) lengths to the (B, T', units) that ``output`` reads, and (B,) lengths."""
         x, lengths = self.dropout(self.subsampling(x)), self.out_length(lengths)
         valid, mask = valid_frames(lengths, x.shape[1]), key_mask(lengths, x.shape[1])
         for block in self.blocks:

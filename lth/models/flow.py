@@ -4,9 +4,9 @@ Theirs are feed-forward networks of ReLUs, which absolute weights make linear. W
 replaced by what it is in a linear network: a normalisation by the identity, a bias by none, and an LSTM or GRU
 layer by ``y_t = A x_t + U A x_(t-1)`` with A and U the sums of its gates' input and recurrent matrices, so that a
 path goes through at most one recurrent step and every gate counts. An attention is ``O (Q x_t + mean of (K + V) x_s)``:
-a path goes through one of queries, keys and values; a gated linear unit is the sum of its halves. Positions add nothing, and the tokens that a decoder reads are an
-input of ones like that of the frames. Saturation (a hard ceiling) is kept away by
-an input so small that nothing reaches it; the scale of the flow means nothing.
+a path goes through one of queries, keys and values. A gated linear unit is the sum of its halves. Positions add
+nothing, and the tokens that a decoder reads are an input of ones like that of the frames. Saturation (a hard ceiling)
+is kept away by an input so small that nothing reaches it; the scale of the flow means nothing.
 """
 
 import types

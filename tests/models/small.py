@@ -23,4 +23,12 @@ SMALL = {
         "model.kernel=5",
         "model.prunable=all",
     ),
+    "transducer": (
+        "model=transducer",
+        _CONV.replace("model.", "model.encoder."),
+        "model.encoder.layers=2",
+        "model.encoder.units=24",
+        "model.predictor=16",
+        "model.joint=20",
+    ),
 }

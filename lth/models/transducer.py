@@ -1,0 +1,157 @@
+"""Recurrent neural network transducer: what is heard and what was said so far decide the next token (Graves 2012)."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchaudio.functional import rnnt_loss
+
+from lth.models.ctc import CTCLoss, CTCModel
+from lth.models.lengths import OverTokens
+
+#: Hidden and cell values of the prediction network, each (1, B, units).
+State = tuple[Tensor, Tensor]
+
+
+class Predictor(OverTokens):
+    """Reads the tokens said so far (Graves 2012, section 2.2); token 0, the blank, is the beginning."""
+
+    def __init__(self, tokens: int, units: int, dropout: float):
+        super().__init__()
+        self.embedding = nn.Embedding(tokens, units)
+        self.dropout = nn.Dropout(dropout)
+        self.rnn = nn.LSTM(units, units, batch_first=True)
+
+    def forward(self, tokens: Tensor, lengths: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """(B, L) tokens, of which (B,) are real, to (B, L, units), and the state after the last.
+
+        Args:
+            state: returned by the call for the tokens before these.
+        """
+        x, state = self.rnn(self.dropout(self.embedding(tokens)), state)
+        return self.dropout(x), state
+
+
+class Joint(nn.Module):
+    """Logits of a token from a frame and what was said before it (Graves 2012, section 2.3; its tanh form)."""
+
+    def __init__(self, heard: int, said: int, units: int, tokens: int):
+        super().__init__()
+        self.heard = nn.Linear(heard, units)
+        self.said = nn.Linear(said, units, bias=False)
+        self.output = nn.Linear(units, tokens)
+
+    def forward(self, heard: Tensor, said: Tensor) -> Tensor:
+        """(..., units) of ``self.heard`` and of ``self.said``, in shapes that go together, to (..., tokens)."""
+        return self.output(torch.tanh(heard + said))
+
+
+class Transducer(nn.Module):
+    """An encoder, a prediction network and their joint.
+
+    The logits of a batch are its longest utterance's frames times its longest text's tokens times the classes, and
+    the joint's units are as many values more for each real pair of frame and token: memory that CTC does not need.
+    Long utterances and large vocabularies want small batches (``trainer.max_duration``), a joint of few units, and an
+    encoder that lowers the frame rate.
+
+    Args:
+        features: bins a frame.
+        tokens: output classes, the blank included.
+        encoder: makes a CTC model of ``features`` and ``tokens``; all of it but its output layer is the encoder, and
+            that layer serves the CTC loss.
+        predictor, joint: units of the prediction network and of the joint.
+        dropout: before and after the prediction network's LSTM.
+        ctc_weight: of the encoder's CTC loss, which is added. On an hour of speech a transducer hardly learns
+            to align without it. 0: the encoder has no output layer.
+
+    Raises:
+        ValueError: a size below 1, or a negative weight.
+    """
+
+    family = "transducer"
+
+    def __init__(
+        self,
+        features: int,
+        tokens: int,
+        *,
+        encoder: Callable[..., CTCModel],
+        predictor: int = 192,
+        joint: int = 192,
+        dropout: float = 0.0,
+        ctc_weight: float = 0.0,
+    ):
+        super().__init__()
+        if min(predictor, joint) < 1 or ctc_weight < 0:
+            raise ValueError(f"predictor and joint are at least 1 and ctc_weight is not negative, not {ctc_weight}")
+        self.ctc_weight = ctc_weight
+        self.encoder = encoder(features=features, tokens=tokens)
+        units = self.encoder.output.in_features
+        if not ctc_weight:
+            self.encoder.output = None
+        self.predictor = Predictor(tokens, predictor, dropout)
+        self.joint = Joint(units, predictor, joint, tokens)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, features) and (B,) lengths to the encoder's (B, T', units) and (B,) lengths."""
+        return self.encoder.encode(x, lengths)
+
+    def loss(self, encoded: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: Tensor, ctc: CTCLoss) -> Tensor:
+        """Mean over the batch of -log p(text) per token, and CTC's share of the same.
+
+        An utterance may be too short for CTC though not for a transducer; CTC counts it as zero then.
+        """
+        tokens = tokens[:, : int(token_lengths.max())]
+        said, _ = self.predictor(F.pad(tokens, (1, 0)), token_lengths + 1)
+        logits = self._pairs(encoded, lengths, said, token_lengths + 1)
+        with torch.autocast(encoded.device.type, enabled=False):
+            each = rnnt_loss(
+                logits.float(), tokens.int(), lengths.int(), token_lengths.int(), blank=0, reduction="none"
+            )
+        loss = (each / token_lengths.clamp_min(1)).mean()
+        if self.ctc_weight:
+            logits = self.encoder.output(encoded)
+            loss = loss + self.ctc_weight * ctc(logits, lengths, tokens, token_lengths, lenient=True)
+        return loss
+
+    def _pairs(self, encoded: Tensor, lengths: Tensor, said: Tensor, steps: Tensor) -> Tensor:
+        """Logits (B, T', L, tokens) for every frame and every token so far; zero where either is padding.
+
+        The joint is computed for real pairs only: they are few where lengths differ.
+        """
+        heard, said, sizes = self.joint.heard(encoded), self.joint.said(said), list(zip(lengths, steps, strict=True))
+        pairs = [(h[:t, None] + s[:u]).flatten(0, 1) for h, s, (t, u) in zip(heard, said, sizes, strict=True)]
+        logits = self.joint(torch.cat(pairs), 0.0).split([len(p) for p in pairs])
+        frames, tokens = int(lengths.max()), int(steps.max())
+        return torch.stack(
+            [
+                F.pad(x.view(t, u, -1), (0, 0, 0, tokens - u, 0, frames - t))
+                for x, (t, u) in zip(logits, sizes, strict=True)
+            ]
+        )
+
+    def outputs(self, encoded: Tensor) -> Tensor:
+        """(B, T', classes): the joint's logits of every frame with as many steps of one and the same token, and
+        CTC's beside them."""
+        steps = torch.zeros(encoded.shape[:2], dtype=torch.long, device=encoded.device)
+        said, _ = self.predictor(steps, steps[:, 0])
+        logits = self.joint(self.joint.heard(encoded), self.joint.said(said))
+        return torch.cat([logits, self.encoder.output(encoded)], -1) if self.ctc_weight else logits
+
+    def out_length(self, length):
+        """Encoder frames for ``length`` input frames; works on an int and on a tensor of them."""
+        return self.encoder.out_length(length)
+
+    def frames_needed(self, tokens: Sequence[int]) -> int:
+        """One: any number of tokens may come of a frame."""
+        return 1
+
+    def prunable(self) -> dict[str, list[str]]:
+        """Prunable parameters by layer, from input to output: the encoder's, both matrices of the prediction network
+        and those of the joint; never a bias, a norm or the embedding, of which every token is one row and no product.
+        """
+        layers = {f"encoder.{layer}": [f"encoder.{n}" for n in names] for layer, names in self.encoder.prunable().items()}
+        layers["predictor"] = ["predictor.rnn.weight_ih_l0", "predictor.rnn.weight_hh_l0"]
+        layers["joint"] = [f"joint.{name}.weight" for name in ("heard", "said", "output")]
+        return layers
