@@ -20,6 +20,7 @@ from lth.errors import UserError
 from lth.experiment import run
 from lth.recorded import PLACES, at_home, difference, said
 from lth.setting import Setting, build
+from lth.speech.bpe import is_bpe
 from lth.start import Start
 from lth.ticket import Found, Ticket, find
 from lth.tickets.controls import Shuffle, random_mask, shuffled_mask, signed
@@ -99,7 +100,8 @@ def setting_of(config: DictConfig, ticket: Ticket, found: Found) -> DictConfig:
             base.tracking[name] = value
     named = config.name if "name" in spoken else found.name
     words = {"name": f"{named}-{len(found.rows) - 1:02d}", "rounds": 0, "target": None, "seeds": None}
-    return OmegaConf.merge(base, words, {"ticket": ticket.source, "transfer": "ticket", "tokens": ticket.tokens})
+    characters = {} if is_bpe(ticket.tokens) else {"tokens": ticket.tokens}
+    return OmegaConf.merge(base, words, {"ticket": ticket.source, "transfer": "ticket"}, characters)
 
 
 def experiment(base: DictConfig, ticket: Ticket, found: Found, kind: str, seed: int) -> tuple[DictConfig, Start]:

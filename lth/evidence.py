@@ -84,7 +84,7 @@ def norms(
     recogniser = _recogniser(setting, weights).eval()
     with InputNorms(recogniser.model) as inputs:
         for batch in _batches(setting, utterances, recogniser):
-            recogniser(batch)
+            recogniser.loss(*recogniser(batch), batch)  # some parts work on the transcript only
     found = inputs.norms()
     if missing := next((name for name in names if name not in found), None):
         raise ValueError(f"what {missing} weighs is not known.")

@@ -7,6 +7,7 @@ taken from there, for it comes from people who are perhaps not the user.
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import yaml
@@ -93,7 +94,8 @@ def difference(there: Mapping, here: Mapping, prefix: str = "") -> str | None:
             if found := difference(a, b, f"{prefix}{name}."):
                 return found
         elif a != b:
-            return f"{prefix}{name} is {b} here and was {a} there"
+            here_is, was = (shorten(str(value), 200, placeholder=" ...") for value in (b, a))
+            return f"{prefix}{name} is {here_is} here and was {was} there"
     return None
 
 

@@ -99,6 +99,7 @@ def resume(ours: DictConfig) -> Past:
         mask if mask.density < 1 else None,
         source=ours.resume,
         uses=tuple(labels[0]["uses"]),
+        tokens=about["inputs"].get("tokens"),
         origin=origin,
         epoch=about["inputs"].get("rewind", {}).get("epoch", 0),  # it started from a ticket of late rewinding
         trained=origin.get("transfer") == "weights",
@@ -147,6 +148,8 @@ def _label(remembered_round: RememberedRound, folder: Path) -> dict:
             raise ValueError("it does not say what round 0 was made from")
         if type(about["inputs"].get("rewind", {}).get("epoch", 0)) is not int:
             raise ValueError("round 0 goes on from no epoch")
+        if not isinstance(about["inputs"].get("tokens", ""), str):
+            raise ValueError("its tokens are no text")
         if not all(isinstance(name, str) for name in label["uses"]):
             raise ValueError("it does not say what the round was made from")
     except (AttributeError, KeyError, TypeError, ValueError) as error:

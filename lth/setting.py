@@ -19,12 +19,13 @@ from torch.utils.data import DataLoader
 from lth import RESULT_VERSION
 from lth.decoding.choose import GREEDY, Decoder, check_decoder, key_of, options
 from lth.errors import UserError
+from lth.speech import bpe
 from lth.speech.batches import AudioMemory, Utterances, test_loader, train_loader
 from lth.speech.corpus import Corpus, drop_too_short, unknown_characters
 from lth.speech.features import Features
 from lth.speech.noise import NoiseInjection
 from lth.speech.speaker import of_speaker
-from lth.speech.tokens import CharacterTokens, Tokens
+from lth.speech.tokens import Tokens
 from lth.tickets.mask import Mask
 from lth.training import schedule
 from lth.training.recogniser import Recogniser
@@ -34,6 +35,8 @@ from lth.training.train import Hardware, hardware
 NOT_IN_KEY = {"workers", "threads", "log_every", "precision", "accelerator"}
 #: The loss that configs from before there was a choice do not name.
 DEFAULT_LOSS = {"_target_": "lth.training.losses.ctc", "_partial_": True}
+#: What a config from before there was a choice of text means.
+DEFAULT_TEXT = {"_target_": "lth.speech.tokens.CharacterTokens.of"}
 BATCHES_OF_DEV = {"batch_size": 32, "max_duration": None}
 TYPES = {bool: "true or false", int: "a whole number"}
 
@@ -56,6 +59,8 @@ def _check_types(config: DictConfig) -> None:
     target = config.get("_target_") if isinstance(config, DictConfig) else None
     if target is None or not str(target).startswith("lth."):
         return
+    for part in config.values():  # such as the encoder of a transducer
+        _check_types(part)
     for name, parameter in inspect.signature(hydra.utils.get_object(target)).parameters.items():
         wanted, value = parameter.annotation, config.get(name)
         if wanted in (bool, int) and name in config and type(value) is not wanted:
@@ -198,7 +203,8 @@ def prepare(config: DictConfig, known: str | None = None) -> Setting:
     """Read the corpus, choose the tokens and draw the init.
 
     Args:
-        known: the symbols of a ticket; they are the tokens where they are enough for this corpus.
+        known: key of a ticket's tokens, which are taken where they are of the kind that ``text`` says and enough
+            for this corpus.
 
     Raises:
         UserError: anything in the config or the corpus that cannot work, before any training.
@@ -209,12 +215,10 @@ def prepare(config: DictConfig, known: str | None = None) -> Setting:
     noise = build_noise(config.noise)
     features = build(config.features)
     corpus = build(config.corpus.loader)
-    tokens = CharacterTokens(config.tokens) if config.tokens else CharacterTokens.of(_texts(corpus.train))
-    if known and not config.tokens and not unknown_characters(corpus.splits(), known):
-        tokens = CharacterTokens(known)
+    tokens = choose_tokens(config, corpus, known)
     if config.get("speaker") is not None:
         corpus = of_speaker(corpus, config.speaker, config.utterances, config.seed)
-    if found := unknown_characters(corpus.splits(), tokens.symbols):
+    if found := unknown_characters(corpus.splits(), tokens.characters):
         raise UserError(f"{found}, which is not among the output tokens; correct the text or add it to tokens=")
     torch.manual_seed(config.seed)
     model = build(config.model, features=features.bins, tokens=len(tokens))
@@ -239,6 +243,17 @@ def prepare(config: DictConfig, known: str | None = None) -> Setting:
         parameters=sum(p.numel() for p in model.parameters()),
         utterances=count(corpus.train),
     )
+
+
+def choose_tokens(config: DictConfig, corpus: Corpus, known: str | None) -> Tokens:
+    """What ``text`` and ``tokens`` say, or the ticket's; see `prepare`."""
+    text = OmegaConf.create(config.get("text") or DEFAULT_TEXT)
+    if known and not config.tokens and bpe.is_bpe(known) == ("size" in text):
+        theirs = bpe.of_key(known)
+        same = text.get("size", len(theirs.symbols)) == len(theirs.symbols)
+        if same and not unknown_characters(corpus.splits(), theirs.characters):
+            return theirs
+    return build(text, _texts(corpus.train), config.tokens)
 
 
 def build_noise(config: DictConfig) -> NoiseInjection:

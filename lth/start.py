@@ -29,7 +29,7 @@ class Start:
     Args:
         source: where the ticket was found.
         uses: the W&B artifacts that it came from.
-        tokens: the symbols the ticket's model puts out, where that is known.
+        tokens: key of what the ticket's model puts out, where that is known.
         origin: ``source``, ``control`` and ``transfer``, for the experiment's folder.
         rewinds_to: digest of the ticket's init, where that init is not taken.
         epoch: at whose end the init was taken, and after which training goes on: with late rewinding.
@@ -76,7 +76,7 @@ class Start:
         theirs, names = self.init or self.mask, setting.output()
         if theirs is None:
             return []
-        same = "".join(setting.tokens.symbols) == self.tokens
+        same = setting.tokens.key == self.tokens
         if self.tokens is None:  # nobody knows: it fits or it does not
             same = all(theirs[name].shape == setting.init[name].shape for name in names if name in theirs)
         return [] if same else names

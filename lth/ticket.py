@@ -50,7 +50,7 @@ class Ticket:
     Args:
         source: where it was found, as the user said it.
         about: what is known of it: ``experiment`` (id), ``name``, ``round``, ``key`` and ``mask`` (digest).
-        tokens: the symbols its model puts out, where that is known.
+        tokens: key of what its model puts out, where that is known.
         uses: the W&B artifacts of its init and mask.
         weights: reads its trained weights.
         found: reads the experiment that found it.

@@ -17,6 +17,7 @@ FAMILIES = {
     "greedy": ("ctc", "transducer", "attention"),
     "beam": ("ctc",),
     "attention_beam": ("attention",),
+    "rnnt_beam": ("transducer",),
 }
 #: Options that name a file, of which the content counts and not the place.
 FILES = ("lm", "lexicon")

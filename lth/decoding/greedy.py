@@ -2,8 +2,7 @@
 
 from torch import Tensor, nn
 
-from lth.decoding.attention import best_tokens
-from lth.decoding.transducer import likeliest
+from lth.decoding import attention, transducer
 from lth.speech.tokens import Tokens
 
 
@@ -17,7 +16,7 @@ class Greedy:
 
     def __init__(self, tokens: Tokens, family: str):
         self.tokens = tokens
-        self.step = {"ctc": best_path, "transducer": likeliest, "attention": best_tokens}[family]
+        self.step = {"ctc": best_path, "transducer": transducer.best_tokens, "attention": attention.best_tokens}[family]
 
     def __call__(self, model: nn.Module, encoded: Tensor, lengths: Tensor) -> list[str]:
         """What ``model`` returned for B utterances to their texts."""

@@ -1,31 +1,38 @@
-"""What a transducer says, frame by frame (Graves 2012, section 2.5)."""
+"""Transducers: the likeliest token at every step."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from lth.models.transducer import Transducer
-
-#: Tokens that one frame can carry: a bound on what a badly trained model says.
+#: Tokens that may come of one frame, so that a model that never says blank comes to an end.
 MOST = 10
 
 
 @torch.no_grad()
-def likeliest(model: Transducer, encoded: Tensor, lengths: Tensor) -> list[list[int]]:
-    """The likeliest token at every step, at a frame until it is the blank; all utterances at once."""
-    said: list[list[int]] = [[] for _ in encoded]
-    nothing = torch.zeros(len(encoded), 1, dtype=torch.long, device=encoded.device)
-    predicted, state = model.prediction(nothing, nothing[:, 0] + 1)
-    predicted = predicted[:, 0]
-    for t in range(encoded.shape[1]):
-        going = (t < lengths.to(encoded.device)).nonzero()[:, 0]
-        for _ in range(MOST):
-            best = model.joint(encoded[going, t], predicted[going]).argmax(-1)
-            going, best = going[best != 0], best[best != 0]
-            if not len(going):
-                break
-            for n, token in zip(going.tolist(), best.tolist(), strict=True):
-                said[n].append(token)
-            new, (h, c) = model.prediction(best[:, None], best * 0 + 1, (state[0][:, going], state[1][:, going]))
-            predicted[going] = new[:, 0].to(predicted.dtype)
-            state[0][:, going], state[1][:, going] = h.to(state[0].dtype), c.to(state[1].dtype)
-    return said
+def best_tokens(model: nn.Module, encoded: Tensor, lengths: Tensor, most: int = MOST) -> list[list[int]]:
+    """Frame by frame the likeliest token until it is the blank (Graves 2012, section 2.5 with a beam of one).
+
+    All utterances go on together, each at a frame of its own.
+
+    Args:
+        encoded, lengths: (B, T', units) and (B,), what ``model`` returned.
+        most: tokens of one frame.
+    """
+    rows, ones = torch.arange(len(lengths), device=encoded.device), torch.ones_like(lengths)
+    heard = model.joint.heard(encoded)
+    frame, spoken = torch.zeros_like(lengths), torch.zeros_like(lengths)
+    said, state = model.predictor(torch.zeros_like(lengths)[:, None], ones)
+    found = []
+    while (alive := frame < lengths).any():
+        now = heard[rows, frame.clamp_max(encoded.shape[1] - 1)]
+        token = model.joint(now, model.joint.said(said[:, 0])).argmax(-1).masked_fill(~alive, 0)
+        speaks = token > 0
+        spoken = torch.where(speaks, spoken + 1, 0)
+        leaves = ~speaks | (spoken >= most)
+        frame, spoken = frame + leaves, spoken.masked_fill(leaves, 0)
+        if speaks.any():
+            found.append(token)
+            new, after = model.predictor(token[:, None], ones, state)
+            said = torch.where(speaks[:, None, None], new, said)
+            state = tuple(torch.where(speaks[None, :, None], b, a) for a, b in zip(state, after, strict=True))
+    tokens = torch.stack(found, 1).tolist() if found else [[] for _ in lengths]
+    return [[token for token in sentence if token] for sentence in tokens]

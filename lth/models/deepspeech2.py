@@ -126,8 +126,8 @@ class DeepSpeech2(CTCModel):
         self.norm = FrameBatchNorm(units)
         self.output = nn.Linear(units, tokens, bias=False)
 
-    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, features) and (B,) lengths to (B, T', tokens) logits and (B,) lengths."""
+    def encode(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, features) and (B,) lengths to the (B, T', units) that ``output`` reads, and (B,) lengths."""
         x = x.transpose(1, 2).unsqueeze(1)
         for block in self.convs:
             x, lengths = block(x, lengths)
@@ -137,7 +137,12 @@ class DeepSpeech2(CTCModel):
             x = block(self.dropout(x) if n else x, lengths, valid)
         if self.lookahead is not None:
             x = self.lookahead(x, valid)
-        return self.output(self.norm(x, valid)), lengths
+        return self.norm(x, valid), lengths
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, features) and (B,) lengths to (B, T', tokens) logits and (B,) lengths."""
+        x, lengths = self.encode(x, lengths)
+        return self.output(x), lengths
 
     def out_length(self, length):
         """Output frames for ``length`` input frames; works on an int and on a tensor of them."""

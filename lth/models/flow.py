@@ -1,11 +1,13 @@
 """The linear network of absolute weights that SynFlow measures (Tanaka, Kunin, Yamins and Ganguli 2020, section 6).
 
 Theirs are feed-forward networks of ReLUs, which absolute weights make linear. What else a recogniser has is
-replaced by what it is in a linear network: a normalisation by the identity, a bias by none, an LSTM or GRU layer by
-``y_t = A x_t + U A x_(t-1)`` with A and U the sums of its gates' input and recurrent matrices, so that a path goes
-through at most one recurrent step and every gate counts, and a minGRU or minLSTM layer by the sum of its gates.
-Saturation (a hard ceiling) is kept away by an input so small that nothing reaches it; the scale of the flow means
-nothing.
+replaced by what it is in a linear network: a normalisation by the identity, a bias by none, and an LSTM or GRU
+layer by ``y_t = A x_t + U A x_(t-1)`` with A and U the sums of its gates' input and recurrent matrices, so that a
+path goes through at most one recurrent step and every gate counts. A minGRU or minLSTM layer is the sum of its gates,
+an attention ``O (Q x_t + mean of (K + V) x_s)``: a path goes through one of queries, keys and values. A gated linear
+unit is the sum of its halves. Positions add nothing, and the tokens that a decoder reads are an input of ones like
+that of the frames. Saturation (a hard ceiling) is kept away by an input so small that nothing reaches it; the scale of
+the flow means nothing.
 """
 
 import types
@@ -14,7 +16,8 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from lth.models.mingru import MinRNN
+from lth.models.attention import Attention, Memory, Positions
+from lth.models.mingru import MinGRU, MinLSTM, MinRNN
 
 #: Frames of the input, and its value everywhere.
 FRAMES, SMALL = 32, 1e-60
@@ -29,7 +32,8 @@ def flow_gradients(
     Scaled to 1 at the largest, fp32.
 
     Args:
-        model: (1, T, bins), (1,) to logits and lengths; it is changed.
+        model: (1, T, bins), (1,) to logits and lengths; it is changed. If what it returns are no logits, its
+            ``outputs`` makes of them all that comes out.
         weights: its values by name.
 
     Raises:
@@ -39,20 +43,21 @@ def flow_gradients(
     model.load_state_dict(absolute, assign=True)
     model.eval()
     for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm | nn.LayerNorm):
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
             _identity(module)
+        elif type(module) in INSTEAD:
+            module.forward = types.MethodType(INSTEAD[type(module)], module)
         elif isinstance(module, nn.RNNBase):
             if module.num_layers > 1 or module.bidirectional or module.proj_size:
                 raise ValueError("SynFlow follows recurrent modules of one layer and one direction only.")
             module.forward = types.MethodType(_linear, module)
-        elif isinstance(module, MinRNN):
-            module.forward = types.MethodType(_sum, module)
         elif getattr(module, "bias", None) is not None:
             module.bias.data.zero_()
     chosen = {name: parameter for name, parameter in model.named_parameters() if name in set(names)}
     x = torch.full((1, FRAMES, bins), SMALL, dtype=torch.float64)
-    logits, _ = model(x, torch.tensor([FRAMES]))
-    gradients = torch.autograd.grad(logits.sum(), list(chosen.values()))
+    result, _ = model(x, torch.tensor([FRAMES]))
+    result = model.outputs(result) if hasattr(model, "outputs") else result
+    gradients = torch.autograd.grad(result.sum(), list(chosen.values()))
     largest = max((float(g.max()) for g in gradients if g.numel()), default=0.0) or 1.0
     return {name: (g / largest).float() for name, g in zip(chosen, gradients, strict=True)}
 
@@ -76,3 +81,35 @@ def _linear(module: nn.RNNBase, x: Tensor, state: Tensor | None = None) -> tuple
     now = x @ inputs.T
     before = torch.cat([torch.zeros_like(now.narrow(time, 0, 1)), now.narrow(time, 0, now.shape[time] - 1)], time)
     return now + before @ hidden.T, None
+
+
+def _attend(module: Attention, x: Tensor, memory: Memory, mask: Tensor | None = None, **_) -> Tensor:
+    """In the place of an attention's forward; all frames are real."""
+    heard = sum(memory).mean(2, keepdim=True).transpose(1, 2).flatten(2)
+    return module.out(module.q(x) + heard)
+
+
+def _as_it_is(module: nn.Module, x: Tensor, *_) -> Tensor:
+    return x
+
+
+def _ones(module: nn.Embedding, tokens: Tensor) -> Tensor:
+    return module.weight.new_full((*tokens.shape, module.embedding_dim), SMALL)
+
+
+def _both(module: nn.GLU, x: Tensor) -> Tensor:
+    """In the place of a gated unit: what it lets through and what opens it."""
+    return sum(x.chunk(2, module.dim))
+
+
+#: What stands in the linear network for modules of these kinds.
+INSTEAD = {
+    Attention: _attend,
+    MinGRU: _sum,
+    MinLSTM: _sum,
+    Positions: _as_it_is,
+    nn.LayerNorm: _as_it_is,
+    nn.SiLU: _as_it_is,
+    nn.GLU: _both,
+    nn.Embedding: _ones,
+}

@@ -6,7 +6,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from lth.models.lengths import valid_frames
+from lth.models.lengths import OverTokens, valid_frames
 
 
 class InputNorms:
@@ -31,6 +31,9 @@ class InputNorms:
     def __enter__(self) -> Self:
         self._hooks = [self._model.register_forward_pre_hook(self._begin)]
         for name, module in self._model.named_modules():
+            if isinstance(module, OverTokens):
+                self._hooks.append(module.register_forward_pre_hook(self._begin_tokens))
+                self._hooks.append(module.register_forward_hook(self._end_tokens))
             for kind, squares in ((nn.Conv2d, self._conv), (nn.Linear, self._linear), (nn.RNNBase, self._recurrent)):
                 if isinstance(module, kind):
                     self._hooks.append(module.register_forward_hook(partial(squares, name)))
@@ -47,6 +50,13 @@ class InputNorms:
     def _begin(self, model: nn.Module, args: tuple) -> None:
         x, lengths = args
         self._lengths = {x.shape[1]: lengths, model.out_length(x.shape[1]): model.out_length(lengths)}
+
+    def _begin_tokens(self, module: OverTokens, args: tuple) -> None:
+        tokens, lengths, *_ = args
+        self._frame_lengths, self._lengths = self._lengths, {tokens.shape[1]: lengths}
+
+    def _end_tokens(self, module: OverTokens, args: tuple, result: Tensor) -> None:
+        self._lengths = self._frame_lengths
 
     def _valid(self, x: Tensor) -> Tensor | None:
         """(B, T) of a (B, T, C); None where nothing is known of its frames."""

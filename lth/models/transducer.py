@@ -1,48 +1,72 @@
-"""RNN transducer: an encoder of frames, a network that predicts from the tokens so far, and a joint (Graves 2012)."""
+"""Recurrent neural network transducer: what is heard and what was said so far decide the next token (Graves 2012)."""
 
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torchaudio.functional import rnnt_loss
 
-from lth.models.ctc import CTCLoss, CTCModel, ctc_frames
+from lth.models.ctc import CTCLoss, CTCModel
 from lth.models.lengths import OverTokens
 
+#: Hidden and cell values of the prediction network, each (1, B, units).
 State = tuple[Tensor, Tensor]
 
 
-class Prediction(OverTokens):
-    """An LSTM over the tokens so far; token 0, the blank, stands for none yet."""
+class Predictor(OverTokens):
+    """Reads the tokens said so far (Graves 2012, section 2.2); token 0, the blank, is the beginning."""
 
-    def __init__(self, tokens: int, units: int, joint: int, dropout: float):
+    def __init__(self, tokens: int, units: int, dropout: float):
         super().__init__()
         self.embedding = nn.Embedding(tokens, units)
-        self.rnn = nn.LSTM(units, units, batch_first=True)
         self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(units, joint)
+        self.rnn = nn.LSTM(units, units, batch_first=True)
 
     def forward(self, tokens: Tensor, lengths: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """(B, U) tokens, of which (B,) are real, to (B, U, joint), and the LSTM's state after the last of them."""
+        """(B, L) tokens, of which (B,) are real, to (B, L, units), and the state after the last.
+
+        Args:
+            state: returned by the call for the tokens before these.
+        """
         x, state = self.rnn(self.dropout(self.embedding(tokens)), state)
-        return self.output(self.dropout(x)), state
+        return self.dropout(x), state
+
+
+class Joint(nn.Module):
+    """Logits of a token from a frame and what was said before it (Graves 2012, section 2.3; its tanh form)."""
+
+    def __init__(self, heard: int, said: int, units: int, tokens: int):
+        super().__init__()
+        self.heard = nn.Linear(heard, units)
+        self.said = nn.Linear(said, units, bias=False)
+        self.output = nn.Linear(units, tokens)
+
+    def forward(self, heard: Tensor, said: Tensor) -> Tensor:
+        """(..., units) of ``self.heard`` and of ``self.said``, in shapes that go together, to (..., tokens)."""
+        return self.output(torch.tanh(heard + said))
 
 
 class Transducer(nn.Module):
-    """Trained by the transducer loss, and by a share of CTC on the encoder's frames, which alone says what a frame is.
+    """An encoder, a prediction network and their joint.
 
-    The joint's logits are (B, T', U + 1, tokens): with long utterances and many tokens most of the memory.
+    The logits of a batch are its longest utterance's frames times its longest text's tokens times the classes, and
+    the joint's units are as many values more for each real pair of frame and token: memory that CTC does not need.
+    Long utterances and large vocabularies want small batches (``trainer.max_duration``), a joint of few units, and an
+    encoder that lowers the frame rate.
 
     Args:
         features: bins a frame.
-        tokens: output classes, the blank 0 included.
-        encoder: makes a CTC model, of which the logits are what the joint adds to the prediction.
-        prediction: units of the prediction network.
-        joint: width of the joint.
-        ctc_weight: of CTC beside the transducer loss, from 0 on; without it little data does not suffice.
+        tokens: output classes, the blank included.
+        encoder: makes a CTC model of ``features`` and ``tokens``; all of it but its output layer is the encoder, and
+            that layer serves the CTC loss.
+        predictor, joint: units of the prediction network and of the joint.
+        dropout: before and after the prediction network's LSTM.
+        ctc_weight: of the encoder's CTC loss, which is added. On an hour of speech a transducer hardly learns
+            to align without it. 0: the encoder has no output layer.
 
     Raises:
-        ValueError: a width below 1, or a negative weight.
+        ValueError: a size below 1, or a negative weight.
     """
 
     family = "transducer"
@@ -53,63 +77,83 @@ class Transducer(nn.Module):
         tokens: int,
         *,
         encoder: Callable[..., CTCModel],
-        prediction: int = 512,
-        joint: int = 512,
+        predictor: int = 192,
+        joint: int = 192,
         dropout: float = 0.0,
-        ctc_weight: float = 0.5,
+        ctc_weight: float = 0.0,
     ):
         super().__init__()
-        if min(prediction, joint) < 1 or ctc_weight < 0:
-            raise ValueError("prediction and joint are at least 1, and ctc_weight is not negative")
+        if min(predictor, joint) < 1 or ctc_weight < 0:
+            raise ValueError(f"predictor and joint are at least 1 and ctc_weight is not negative, not {ctc_weight}")
         self.ctc_weight = ctc_weight
-        self.encoder = encoder(features=features, tokens=joint)
-        self.prediction = Prediction(tokens, prediction, joint, dropout)
-        self.output = nn.Linear(joint, tokens)
-        self.ctc = nn.Linear(joint, tokens) if ctc_weight else None
+        self.encoder = encoder(features=features, tokens=tokens)
+        units = self.encoder.output.in_features
+        if not ctc_weight:
+            self.encoder.output = None
+        self.predictor = Predictor(tokens, predictor, dropout)
+        self.joint = Joint(units, predictor, joint, tokens)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, features) and (B,) lengths to the encoder's (B, T', joint) and (B,) lengths."""
-        return self.encoder(x, lengths)
-
-    def joint(self, encoded: Tensor, predicted: Tensor) -> Tensor:
-        """Logits (..., tokens) of what comes next at a frame after some tokens; both (..., joint)."""
-        return self.output(torch.tanh(encoded + predicted))
+        """(B, T, features) and (B,) lengths to the encoder's (B, T', units) and (B,) lengths."""
+        return self.encoder.encode(x, lengths)
 
     def loss(self, encoded: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: Tensor, ctc: CTCLoss) -> Tensor:
-        """Mean over the batch of the transducer loss per token, and ``ctc_weight`` times that of CTC; in fp32."""
-        frames, most = int(lengths.max()), int(token_lengths.max())
-        before = torch.nn.functional.pad(tokens[:, :most], (1, 0))
-        predicted, _ = self.prediction(before, token_lengths + 1)
-        logits = self.joint(encoded[:, :frames, None], predicted[:, None])
-        each = rnnt_loss(
-            logits.float().contiguous(),
-            tokens[:, :most].int().contiguous(),
-            lengths.int(),
-            token_lengths.int(),
-            blank=0,
-            reduction="none",
+        """Mean over the batch of -log p(text) per token, and CTC's share of the same.
+
+        An utterance may be too short for CTC though not for a transducer; CTC counts it as zero then.
+        """
+        tokens = tokens[:, : int(token_lengths.max())]
+        said, _ = self.predictor(F.pad(tokens, (1, 0)), token_lengths + 1)
+        logits = self._pairs(encoded, lengths, said, token_lengths + 1)
+        with torch.autocast(encoded.device.type, enabled=False):
+            each = rnnt_loss(
+                logits.float(), tokens.int(), lengths.int(), token_lengths.int(), blank=0, reduction="none"
+            )
+        loss = (each / token_lengths.clamp_min(1)).mean()
+        if self.ctc_weight:
+            logits = self.encoder.output(encoded)
+            loss = loss + self.ctc_weight * ctc(logits, lengths, tokens, token_lengths, lenient=True)
+        return loss
+
+    def _pairs(self, encoded: Tensor, lengths: Tensor, said: Tensor, steps: Tensor) -> Tensor:
+        """Logits (B, T', L, tokens) for every frame and every token so far; zero where either is padding.
+
+        The joint is computed for real pairs only: they are few where lengths differ.
+        """
+        heard, said, sizes = self.joint.heard(encoded), self.joint.said(said), list(zip(lengths, steps, strict=True))
+        pairs = [(h[:t, None] + s[:u]).flatten(0, 1) for h, s, (t, u) in zip(heard, said, sizes, strict=True)]
+        logits = self.joint(torch.cat(pairs), 0.0).split([len(p) for p in pairs])
+        frames, tokens = int(lengths.max()), int(steps.max())
+        return torch.stack(
+            [
+                F.pad(x.view(t, u, -1), (0, 0, 0, tokens - u, 0, frames - t))
+                for x, (t, u) in zip(logits, sizes, strict=True)
+            ]
         )
-        loss = (each / token_lengths.clamp(min=1)).mean()
-        if self.ctc is None:
-            return loss
-        return loss + self.ctc_weight * ctc(self.ctc(encoded), lengths, tokens, token_lengths)
+
+    def outputs(self, encoded: Tensor) -> Tensor:
+        """(B, T', classes): the joint's logits of every frame with as many steps of one and the same token, and
+        CTC's beside them."""
+        steps = torch.zeros(encoded.shape[:2], dtype=torch.long, device=encoded.device)
+        said, _ = self.predictor(steps, steps[:, 0])
+        logits = self.joint(self.joint.heard(encoded), self.joint.said(said))
+        return torch.cat([logits, self.encoder.output(encoded)], -1) if self.ctc_weight else logits
 
     def out_length(self, length):
         """Encoder frames for ``length`` input frames; works on an int and on a tensor of them."""
         return self.encoder.out_length(length)
 
     def frames_needed(self, tokens: Sequence[int]) -> int:
-        """One for the transducer, which puts out any number of tokens at a frame; as many as CTC needs with CTC."""
-        return ctc_frames(tokens) if self.ctc is not None else 1
+        """One: any number of tokens may come of a frame."""
+        return 1
 
     def prunable(self) -> dict[str, list[str]]:
-        """Prunable parameters by layer: the encoder's, the prediction's recurrent and linear matrices, the joint's;
-        never a bias, a norm, the embedding, or the CTC layer, which is not part of the recogniser."""
-        encoder = {
+        """Prunable parameters by layer, from input to output: the encoder's, both matrices of the prediction network
+        and those of the joint; never a bias, a norm or the embedding, of which every token is one row and no product.
+        """
+        layers = {
             f"encoder.{layer}": [f"encoder.{n}" for n in names] for layer, names in self.encoder.prunable().items()
         }
-        return encoder | {
-            "prediction.rnn": ["prediction.rnn.weight_ih_l0", "prediction.rnn.weight_hh_l0"],
-            "prediction.output": ["prediction.output.weight"],
-            "output": ["output.weight"],
-        }
+        layers["predictor"] = ["predictor.rnn.weight_ih_l0", "predictor.rnn.weight_hh_l0"]
+        layers["joint"] = [f"joint.{name}.weight" for name in ("heard", "said", "output")]
+        return layers

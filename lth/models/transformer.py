@@ -179,6 +179,12 @@ class Transformer(nn.Module):
         attended = ((each * valid_frames(steps, started.shape[1])).sum(1) / steps).mean()
         return self.ctc_weight * aligned + (1 - self.ctc_weight) * attended
 
+    def outputs(self, encoded: Tensor) -> Tensor:
+        """(B, T', 2 x tokens): CTC's logits beside as many steps of the decoder's, of one and the same token."""
+        steps = torch.zeros(encoded.shape[:2], dtype=torch.long, device=encoded.device)
+        logits, _ = self.decoder(steps, steps[:, 0], self.decoder.remember(encoded), None)
+        return torch.cat([self.ctc(encoded), logits], -1)
+
     def out_length(self, length):
         """Encoder frames for ``length`` input frames; works on an int and on a tensor of them."""
         return self.subsampling.out_length(length)

@@ -14,7 +14,11 @@ class Tokens(Protocol):
 
     @property
     def key(self) -> str:
-        """What of it can change a round's result."""
+        """What of it can change a round's result; `lth.speech.bpe.of_key` makes the tokens from it again."""
+
+    @property
+    def characters(self) -> Iterable[str]:
+        """What a text may consist of."""
 
     def __len__(self) -> int:
         """Classes, the blank included."""
@@ -39,13 +43,18 @@ class CharacterTokens:
         self._index = {symbol: n + 1 for n, symbol in enumerate(self.symbols)}
 
     @classmethod
-    def of(cls, texts: Iterable[str]) -> "CharacterTokens":
-        """The characters that occur in ``texts``, sorted."""
-        return cls(sorted(set().union(*texts)))
+    def of(cls, texts: Iterable[str], characters: str | None = None) -> "CharacterTokens":
+        """These ``characters``, or those that occur in ``texts``, sorted."""
+        return cls(characters or sorted(set().union(*texts)))
 
     @property
     def key(self) -> str:
         return "".join(self.symbols)
+
+    @property
+    def characters(self) -> tuple[str, ...]:
+        """What a text may consist of."""
+        return self.symbols
 
     def __len__(self) -> int:
         """Classes, the blank included."""

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from lth.models.deepspeech2 import DeepSpeech2
-from lth.models.flow import flow_gradients
+from lth.models.flow import FRAMES, flow_gradients
+from lth.models.transformer import Transformer
 
 
 class Two(nn.Module):
@@ -78,6 +79,39 @@ def test_what_is_cut_off_scores_nothing_and_an_empty_layer_is_no_division_by_zer
     assert not found["convs.1.conv.weight"][:, 1].any() and found["convs.1.conv.weight"][:, 0].all()
     weights["output.weight"].zero_()
     assert not any(score.any() for score in scores(small(), weights).values())
+
+
+def test_a_transformer_as_the_linear_network_written_out():
+    torch.manual_seed(0)
+    model = Transformer(
+        20, 5, channels=2, units=6, heads=2, feed_forward=7, encoder_layers=1, decoder_layers=1, dropout=0.0
+    )
+    weights = {name: t.clone() for name, t in model.state_dict().items()}
+    names = [name for layer in model.prunable().values() for name in layer]
+    w = {name: weights[name].double().abs().requires_grad_() for name in names}
+
+    def attended(to, x, y):
+        q, k, v, o = (w[f"{to}.{part}.weight"] for part in ("q", "k", "v", "out"))
+        return (x @ q.T + (y @ k.T + y @ v.T).mean(0)) @ o.T
+
+    def fed(to, x):
+        return x + x @ w[f"{to}.up.weight"].T @ w[f"{to}.down.weight"].T
+
+    x = torch.ones(1, 1, 20, FRAMES, dtype=torch.float64)
+    for n in (1, 2):
+        x = nn.functional.conv2d(x, w[f"subsampling.conv{n}.weight"], stride=2)
+    x = x[0].permute(2, 0, 1).flatten(1) @ w["subsampling.linear.weight"].T
+    x = fed("encoder.0.feed", x + attended("encoder.0.attention", x, x))
+    y = torch.ones(len(x), 6, dtype=torch.float64)
+    y = y + attended("decoder.layers.0.text", y, y)
+    y = fed("decoder.layers.0.feed", y + attended("decoder.layers.0.speech", y, x))
+    flow = (x @ w["ctc.weight"].T).sum() + (y @ w["decoder.output.weight"].T).sum()
+    expected = dict(zip(w, torch.autograd.grad(flow, list(w.values())), strict=True))
+    largest = max(gradient.max() for gradient in expected.values())
+    found = flow_gradients(model, weights, names, bins=20)
+    for name in names:
+        torch.testing.assert_close(found[name].double(), expected[name] / largest, rtol=1e-5, atol=1e-9, msg=name)
+        assert found[name].min() > 0
 
 
 def test_modules_of_several_layers_are_refused():

@@ -6,7 +6,10 @@ from torch import nn
 
 from lth.models.deepspeech2 import DeepSpeech2
 from lth.models.norms import InputNorms
+from lth.models.transformer import Transformer
+from lth.training.losses import ctc
 
+SIZES = {"channels": 2, "units": 6, "heads": 2, "feed_forward": 7, "encoder_layers": 1, "decoder_layers": 1}
 CONV = [{"channels": 3, "kernel": [5, 3], "stride": [2, 2]}, {"channels": 2, "kernel": [3, 3], "stride": [2, 1]}]
 
 
@@ -94,3 +97,32 @@ def test_what_is_not_known_is_refused():
         norms_of(Alone(nn.LSTM(4, 3, bidirectional=True, batch_first=True)), [(x, lengths)])
     with pytest.raises(ValueError, match="in groups"):
         norms_of(Alone(nn.Conv2d(4, 4, 1, groups=2)), [(torch.randn(1, 4, 5, 5), lengths[:1])])
+
+
+def test_a_transformers_norms_leave_out_the_padding_of_frames_and_of_tokens():
+    torch.manual_seed(0)
+    model = Transformer(20, 5, **SIZES).eval()
+    some = [torch.randn(1, length, 20) for length in (40, 23, 31)]
+    texts = torch.tensor([[1, 2, 3], [4, 0, 0], [2, 1, 0]]), torch.tensor([3, 1, 2])
+
+    def norms(batches):
+        with InputNorms(model) as inputs, torch.no_grad():
+            for x, lengths, tokens, token_lengths in batches:
+                model.loss(*model(x, lengths), tokens, token_lengths, ctc)
+        return inputs.norms()
+
+    together = norms([(*padded(some), *texts)])
+    alone = [
+        (x, torch.tensor([x.shape[1]]), tokens[:length][None], length[None])
+        for x, tokens, length in zip(some, *texts, strict=True)
+    ]
+    expected = norms(alone)
+    assert sorted(together) == sorted(name for layer in model.prunable().values() for name in layer)
+    for name, found in together.items():
+        torch.testing.assert_close(found, expected[name], rtol=1e-4, atol=1e-6)
+    # By hand: what the first matrix of the decoder weighs are normalised embeddings at their places.
+    decoder, total = model.decoder, 0.0
+    for tokens, length in zip(*texts, strict=True):
+        said = torch.tensor([[0, *tokens[:length].tolist()]])
+        total += decoder.layers[0].text_norm(decoder.positions(decoder.embedding(said)))[0].square().sum(0)
+    torch.testing.assert_close(together["decoder.layers.0.text.v.weight"][0], total.sqrt().detach())
