@@ -29,7 +29,7 @@ class Hypothesis:
 
 
 class AttentionBeam:
-    """``decoder=attention_beam``: joint one-pass decoding (Watanabe et al. 2017, section IV; Hori et al. 2017).
+    """``decoder=attention_beam``: joint one-pass decoding (Watanabe et al. 2017, algorithm 1; Hori et al. 2017).
 
     A text is worth ``(1 - ctc_weight) log p_attention + ctc_weight log p_CTC``, and ``alpha log p(word) + beta`` for
     each of its words; an unfinished one by its CTC prefix score. Token by token the ``width`` best ones go on. It ends

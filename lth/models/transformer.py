@@ -12,7 +12,7 @@ from lth.models.lengths import OverTokens, valid_frames
 
 
 class Subsampling(nn.Module):
-    """Two convolutions that quarter the frame rate, and a linear layer (Karita et al. 2019, section 2.1).
+    """Two convolutions that quarter the frame rate, and a linear layer (Karita et al. 2019).
 
     They have no padding, so that what comes of an utterance's frames never depends on what follows them.
     """
