@@ -23,9 +23,9 @@ set_current_audio_backend("LibsndfileBackend")  # one decoder, whatever else is 
 class Corpus:
     """Utterances to train on, to choose by (dev) and to report on (tests; the first one is the primary).
 
-    Every cut is one whole utterance at 16 kHz, with an id that is unique in the corpus and one supervision
-    that holds its text and speaker. `fingerprint` identifies the content, wherever it lies. `dropped` maps a
-    reason to the ids that were left out for it.
+    Every cut is one utterance at 16 kHz, a whole file or a part of one, with an id that is unique in the corpus
+    and one supervision that holds its text and speaker. `fingerprint` identifies the content, wherever it lies.
+    `dropped` maps a reason to the ids that were left out for it.
     """
 
     name: str
@@ -40,12 +40,21 @@ class Corpus:
 
 
 def utterance(id: str, audio: Path, text: str, speaker: str, origin: str | None = None) -> MonoCut:
-    """The cut of one audio file. Resampling to 16 kHz happens when it is loaded, if it has to.
+    """The cut of one audio file.
 
     `origin` says where a person finds the entry, such as "train.tsv line 7"; by default "utterance <id>".
     Raises UserError when the file is missing, empty, or not audio that libsndfile reads.
     """
     origin = origin or f"utterance {id}"
+    whole = recording(id, audio, origin)
+    return segment(whole, id, 0, whole.duration, text, speaker, origin)
+
+
+def recording(id: str, audio: Path, origin: str) -> Recording:
+    """One audio file. Resampling to 16 kHz happens when it is loaded, if it has to.
+
+    Raises UserError when the file is missing, empty, or not audio that libsndfile reads.
+    """
     if not audio.is_file():
         raise UserError(f"{origin} names the audio file {audio}, which does not exist; add it.")
     try:
@@ -54,20 +63,26 @@ def utterance(id: str, audio: Path, text: str, speaker: str, origin: str | None 
         raise UserError(f"{origin}: {audio} cannot be decoded ({error}); replace it.") from None
     if info.frames == 0:
         raise UserError(f"{origin}: {audio} holds no samples; replace it.")
-    recording = Recording(
+    return Recording(
         id=id,
         sources=[AudioSource(type="file", channels=list(range(info.channels)), source=str(audio))],
         sampling_rate=info.samplerate,
         num_samples=info.frames,
         duration=info.frames / info.samplerate,
     ).resample(SAMPLING_RATE)
+
+
+def segment(
+    recording: Recording, id: str, start: float, duration: float, text: str, speaker: str, origin: str
+) -> MonoCut:
+    """The cut of a part of a recording; start and duration in seconds."""
     return MonoCut(
         id=id,
-        start=0,
-        duration=recording.duration,
+        start=start,
+        duration=duration,
         channel=0,
         recording=recording,
-        supervisions=[SupervisionSegment(id, id, 0, recording.duration, text=text, speaker=speaker)],
+        supervisions=[SupervisionSegment(id, recording.id, 0, duration, text=text, speaker=speaker)],
         custom={"origin": origin},
     )
 
@@ -85,7 +100,8 @@ def load_audio(cut: MonoCut) -> np.ndarray:
     if any(source.type != "file" for source in cut.recording.sources):
         raise UserError(f"{cut.custom['origin']}: its audio is no file; make its list of cuts anew.")
     try:
-        return cut.recording.load_audio().mean(axis=0)
+        whole = cut.duration == cut.recording.duration
+        return (cut.recording if whole else cut).load_audio().mean(axis=0)
     except MemoryError:
         raise
     except Exception as error:  # lhotse, libsndfile and the file system each raise their own
@@ -104,6 +120,7 @@ def fingerprint(splits: Mapping[str, Iterable[MonoCut]]) -> str:
         for cut in cuts:
             said = cut.supervisions[0]
             parts = (split, cut.id, said.speaker, said.text, str(cut.num_samples), _extract(audio_file(cut)))
+            parts += (str(cut.start),) if cut.start else ()
             lines.append("\t".join(parts))
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 

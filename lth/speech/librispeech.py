@@ -1,18 +1,18 @@
 """LibriSpeech: 960 hours of read English books (Panayotov et al., ICASSP 2015), https://www.openslr.org/12."""
 
 import hashlib
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from lhotse import CutSet, MonoCut, combine
+from lhotse import CutSet, MonoCut
 from rich.console import Console
 from rich.progress import track
 
 from lth.errors import UserError
 from lth.speech import download as net
-from lth.speech.corpus import Corpus, corpus_folder, fingerprint, utterance
+from lth.speech.cached import cached, together
+from lth.speech.corpus import Corpus, corpus_folder, utterance
 
 URL = "https://www.openslr.org/resources/12/{}.tar.gz"
 SHA256 = {
@@ -24,9 +24,6 @@ SHA256 = {
     "train-clean-360": "146a56496217e96c14334a160df97fffedd6e0a04e66b9c5af0d40be3c792ecf",
     "train-other-500": "ddb22f27f96ec163645d53215559df6aa36515f26e01dd70798188350adcb6d2",
 }
-
-EAGER = 50_000
-"""Splits of at most this many utterances are held in memory, larger ones read from the cache each time."""
 
 
 def load(
@@ -58,7 +55,7 @@ def load(
         how = f"set corpus.download=true to fetch {subset}, or name the subsets you have"
         read[subset] = _subset(corpus_folder(root, "LibriSpeech", subset, how), subset, Path(cache))
     content = "".join(f"{split} {read[name][1]}\n" for split, subsets in splits.items() for name in subsets)
-    cuts = {split: _join([read[name][0] for name in subsets]) for split, subsets in splits.items()}
+    cuts = {split: together([read[name][0] for name in subsets]) for split, subsets in splits.items()}
     digest = hashlib.sha256(content.encode()).hexdigest()
     return Corpus("librispeech", cuts.pop("train"), cuts.pop("dev"), cuts, digest)
 
@@ -72,19 +69,7 @@ def _subset(folder: Path, subset: str, cache: Path) -> tuple[CutSet, str]:
     transcripts = sorted((folder / subset).rglob("*.trans.txt"))
     if not transcripts:
         raise UserError(f"{folder / subset} has no *.trans.txt files; get a complete copy of {subset}.")
-    stats = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in transcripts]
-    key = hashlib.sha256(repr(stats).encode()).hexdigest()[:16]
-    manifest, digest = cache / f"{subset}-{key}.jsonl", cache / f"{subset}-{key}.fingerprint"
-    if not manifest.is_file() or not digest.is_file():
-        cuts = _read(transcripts, subset)
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as folder:  # whole files only, whoever else reads
-            work = Path(folder)
-            (work / digest.name).write_text(fingerprint({subset: cuts}))
-            CutSet.from_cuts(cuts).to_jsonl(work / manifest.name)
-            (work / digest.name).replace(digest)
-            (work / manifest.name).replace(manifest)
-    return CutSet.from_jsonl_lazy(manifest), digest.read_text()
+    return cached(subset, transcripts, cache, lambda: _read(transcripts, subset))
 
 
 def _read(transcripts: list[Path], subset: str) -> list[MonoCut]:
@@ -101,11 +86,6 @@ def _read(transcripts: list[Path], subset: str) -> list[MonoCut]:
     with ThreadPoolExecutor(8) as threads:
         cuts = threads.map(cut, entries)
         return list(track(cuts, f"reading {subset}", len(entries), console=Console(stderr=True)))
-
-
-def _join(sets: Sequence[CutSet]) -> CutSet:
-    joined = combine(*sets) if len(sets) > 1 else sets[0]
-    return joined.to_eager() if sum(map(len, sets)) <= EAGER else joined
 
 
 def fetch(root: Path, subset: str) -> None:

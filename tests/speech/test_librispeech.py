@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lth.errors import UserError
-from lth.speech import librispeech
+from lth.speech import cached, librispeech
 
 TEXTS = {"1-2-0000": "ONE", "1-2-0001": "IT'S TWO", "1-3-0000": "THREE"}
 
@@ -60,7 +60,7 @@ def test_the_cache_gives_the_same_and_follows_the_transcripts(load, tmp_path, mo
 
 def test_large_splits_stay_lazy(load, monkeypatch):
     eager = load()
-    monkeypatch.setattr(librispeech, "EAGER", 5)
+    monkeypatch.setattr(cached, "EAGER", 5)
     lazy = load()
     assert (lazy.train.is_lazy, lazy.dev.is_lazy, eager.train.is_lazy) == (True, False, False)
     assert [cut.id for cut in lazy.train] == [cut.id for cut in eager.train]
