@@ -123,3 +123,13 @@ def test_a_tickets_tokens_are_taken_where_they_are_what_was_asked_for(words):
     assert isinstance(prepare(compose(*words), theirs.key).tokens, CharacterTokens)
     few = BPETokens.of(["ABC"], size=4)
     assert prepare(compose("text=bpe", "text.size=40", *words), few.key).tokens.key == own.key
+
+
+def test_a_text_with_another_character_is_named_and_tokens_adds_it(words, monkeypatch):
+    some = ["TWO ONE"] * 5
+    monkeypatch.setattr("lth.setting._texts", lambda _: some)
+    with pytest.raises(UserError, match=r"contains the character '[A-Z]' .* correct the text or add it to tokens="):
+        prepare(compose("text=bpe", "text.size=8", *words))
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    setting = prepare(compose("text=bpe", f"text.size={len(letters) + 2}", f"tokens={letters}", *words))
+    assert setting.tokens.size == len(letters) + 2 and set(letters) <= set(setting.tokens.characters)
