@@ -82,6 +82,7 @@ class RNNTBeam:
             for frames, length in zip(heard, lengths.tolist(), strict=True)
         ]
 
+    @torch.no_grad()
     def search(self, model: nn.Module, heard: Tensor) -> tuple[int, ...]:
         """The best tokens for (T', units) frames, the encoder's part of the joint."""
         beam = self._predicted(model, [Hypothesis(state=self.lm.start if self.lm else None)], [0], None)
