@@ -30,7 +30,7 @@ def model(tokens, seed=0):
 def after(made, frame, tokens):
     """Log probabilities of what comes after these tokens in this frame, nothing remembered."""
     said, _ = made.predictor(torch.tensor([[0, *tokens]]), torch.tensor([len(tokens) + 1]))
-    hidden = torch.tanh(made.joint.heard(frame) + made.joint.said(said[0, -1]))
+    hidden = torch.tanh(made.joint.heard(frame) + said[0, -1])
     return made.joint.output(hidden).double().log_softmax(-1)
 
 

@@ -26,7 +26,7 @@ def alignments(model, frames, tokens):
     """-log p of the tokens, the sum over all orders of them and the blanks, in float64."""
     with torch.no_grad():
         said, _ = model.predictor(torch.tensor([[0, *tokens]]), torch.tensor([len(tokens) + 1]))
-        logits = model.joint.output(torch.tanh(model.joint.heard(frames)[:, None] + model.joint.said(said)))
+        logits = model.joint.output(torch.tanh(model.joint.heard(frames)[:, None] + said))
     scores, count = logits.double().log_softmax(-1), len(frames)
     totals = []
     for places in combinations(range(count - 1 + len(tokens)), len(tokens)):
