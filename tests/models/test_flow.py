@@ -119,7 +119,7 @@ def test_a_transformer_as_the_linear_network_written_out():
 
 
 def check_flow(model, names, weights, w, flow, bins):
-    """The gradients found are those of ``flow``, made of the absolute weights ``w``, up to the eps of normalisations."""
+    """The gradients found are those of ``flow``, made of the absolute ``w``, up to the eps of normalisations."""
     expected = dict(zip(w, torch.autograd.grad(flow, list(w.values())), strict=True))
     largest = max(gradient.max() for gradient in expected.values())
     found = flow_gradients(model, weights, names, bins=bins)
