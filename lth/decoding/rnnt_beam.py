@@ -82,6 +82,7 @@ class RNNTBeam:
             for frames, length in zip(heard, lengths.tolist(), strict=True)
         ]
 
+    @torch.no_grad()
     def search(self, model: nn.Module, heard: Tensor) -> tuple[int, ...]:
         """The best tokens for (T', units) frames, the encoder's part of the joint."""
         beam = self._predicted(model, [Hypothesis(state=self.lm.start if self.lm else None)], [0], None)
@@ -93,7 +94,7 @@ class RNNTBeam:
         """The best texts after one more frame, the best first."""
         done: dict[tuple[int, ...], Hypothesis] = {}
         for spoken in range(self.most + 1):
-            logits = model.joint(heard, torch.stack([h.said for h in live]))
+            logits = model.joint(heard + torch.stack([h.said for h in live]))
             scores = logits.float().log_softmax(-1).cpu().double().numpy()
             for h, blank in zip(live, scores[:, 0].tolist(), strict=True):
                 _add(done, replace(h, score=h.score + blank))
@@ -127,12 +128,13 @@ class RNNTBeam:
         self, model: nn.Module, texts: list[Hypothesis], last: list[int], memory: list[State] | None
     ) -> list[Hypothesis]:
         """The texts with what the predictor makes of their ``last`` tokens."""
-        token = torch.tensor(last, device=model.joint.said.weight.device)[:, None]
+        token = torch.tensor(last, device=model.predictor.output.weight.device)[:, None]
         if memory is not None:
             memory = tuple(torch.cat(part, 1) for part in zip(*memory, strict=True))
         said, (h, c) = model.predictor(token, torch.ones_like(token[:, 0]), memory)
-        said = model.joint.said(said[:, 0])
-        return [replace(text, said=said[n], memory=(h[:, n : n + 1], c[:, n : n + 1])) for n, text in enumerate(texts)]
+        return [
+            replace(text, said=said[n, 0], memory=(h[:, n : n + 1], c[:, n : n + 1])) for n, text in enumerate(texts)
+        ]
 
     def _completed(self, h: Hypothesis) -> Hypothesis:
         """With the word that is being spelled counted as complete."""

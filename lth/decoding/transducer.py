@@ -24,7 +24,7 @@ def best_tokens(model: nn.Module, encoded: Tensor, lengths: Tensor, most: int = 
     found = []
     while (alive := frame < lengths).any():
         now = heard[rows, frame.clamp_max(encoded.shape[1] - 1)]
-        token = model.joint(now, model.joint.said(said[:, 0])).argmax(-1).masked_fill(~alive, 0)
+        token = model.joint(now + said[:, 0]).argmax(-1).masked_fill(~alive, 0)
         speaks = token > 0
         spoken = torch.where(speaks, spoken + 1, 0)
         leaves = ~speaks | (spoken >= most)

@@ -15,36 +15,42 @@ State = tuple[Tensor, Tensor]
 
 
 class Predictor(OverTokens):
-    """Reads the tokens said so far (Graves 2012, section 2.2); token 0, the blank, is the beginning."""
+    """Reads the tokens said so far (Graves 2012, section 2.2); token 0, the blank, is the beginning.
 
-    def __init__(self, tokens: int, units: int, dropout: float):
+    Args:
+        units: of the LSTM and of the embedding, which has a row for every token.
+        joint: what comes out is the joint's part of it.
+    """
+
+    def __init__(self, tokens: int, units: int, joint: int, dropout: float):
         super().__init__()
         self.embedding = nn.Embedding(tokens, units)
         self.dropout = nn.Dropout(dropout)
         self.rnn = nn.LSTM(units, units, batch_first=True)
+        self.output = nn.Linear(units, joint, bias=False)
 
     def forward(self, tokens: Tensor, lengths: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """(B, L) tokens, of which (B,) are real, to (B, L, units), and the state after the last.
+        """(B, L) tokens, of which (B,) are real, to (B, L, joint), and the state after the last.
 
         Args:
             state: returned by the call for the tokens before these.
         """
         x, state = self.rnn(self.dropout(self.embedding(tokens)), state)
-        return self.dropout(x), state
+        return self.output(self.dropout(x)), state
 
 
 class Joint(nn.Module):
-    """Logits of a token from a frame and what was said before it (Graves 2012, section 2.3; its tanh form)."""
+    """Logits of a token from a frame and what was said before it (Graves, Mohamed and Hinton 2013, section 2.2)."""
 
-    def __init__(self, heard: int, said: int, units: int, tokens: int):
+    def __init__(self, encoded: int, units: int, tokens: int):
         super().__init__()
-        self.heard = nn.Linear(heard, units)
-        self.said = nn.Linear(said, units, bias=False)
+        self.heard = nn.Linear(encoded, units)
         self.output = nn.Linear(units, tokens)
 
-    def forward(self, heard: Tensor, said: Tensor) -> Tensor:
-        """(..., units) of ``self.heard`` and of ``self.said``, in shapes that go together, to (..., tokens)."""
-        return self.output(torch.tanh(heard + said))
+    def forward(self, pairs: Tensor) -> Tensor:
+        """(..., units), sums of what ``self.heard`` makes of a frame and of what the predictor says, to (..., tokens)
+        logits."""
+        return self.output(torch.tanh(pairs))
 
 
 class Transducer(nn.Module):
@@ -90,8 +96,8 @@ class Transducer(nn.Module):
         units = self.encoder.output.in_features
         if not ctc_weight:
             self.encoder.output = None
-        self.predictor = Predictor(tokens, predictor, dropout)
-        self.joint = Joint(units, predictor, joint, tokens)
+        self.predictor = Predictor(tokens, predictor, joint, dropout)
+        self.joint = Joint(units, joint, tokens)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, features) and (B,) lengths to the encoder's (B, T', units) and (B,) lengths."""
@@ -120,10 +126,10 @@ class Transducer(nn.Module):
 
         The joint is computed for real pairs only: they are few where lengths differ.
         """
-        heard, said, sizes = self.joint.heard(encoded), self.joint.said(said), list(zip(lengths, steps, strict=True))
+        heard, sizes = self.joint.heard(encoded), list(zip(lengths.tolist(), steps.tolist(), strict=True))
         pairs = [(h[:t, None] + s[:u]).flatten(0, 1) for h, s, (t, u) in zip(heard, said, sizes, strict=True)]
-        logits = self.joint(torch.cat(pairs), 0.0).split([len(p) for p in pairs])
-        frames, tokens = int(lengths.max()), int(steps.max())
+        logits = self.joint(torch.cat(pairs)).split([len(p) for p in pairs])
+        frames, tokens = (max(size) for size in zip(*sizes, strict=True))
         return torch.stack(
             [
                 F.pad(x.view(t, u, -1), (0, 0, 0, tokens - u, 0, frames - t))
@@ -136,7 +142,7 @@ class Transducer(nn.Module):
         CTC's beside them."""
         steps = torch.zeros(encoded.shape[:2], dtype=torch.long, device=encoded.device)
         said, _ = self.predictor(steps, steps[:, 0])
-        logits = self.joint(self.joint.heard(encoded), self.joint.said(said))
+        logits = self.joint(self.joint.heard(encoded) + said)
         return torch.cat([logits, self.encoder.output(encoded)], -1) if self.ctc_weight else logits
 
     def out_length(self, length):
@@ -148,12 +154,14 @@ class Transducer(nn.Module):
         return 1
 
     def prunable(self) -> dict[str, list[str]]:
-        """Prunable parameters by layer, from input to output: the encoder's, both matrices of the prediction network
-        and those of the joint; never a bias, a norm or the embedding, of which every token is one row and no product.
+        """Prunable parameters by layer, from input to output: the encoder's, the matrices of the prediction network
+        and those of the joint; never a bias, a norm or the embedding, a table of which one row is looked up.
         """
         layers = {
             f"encoder.{layer}": [f"encoder.{n}" for n in names] for layer, names in self.encoder.prunable().items()
         }
-        layers["predictor"] = ["predictor.rnn.weight_ih_l0", "predictor.rnn.weight_hh_l0"]
-        layers["joint"] = [f"joint.{name}.weight" for name in ("heard", "said", "output")]
+        layers["predictor"] = [
+            f"predictor.{name}" for name in ("rnn.weight_ih_l0", "rnn.weight_hh_l0", "output.weight")
+        ]
+        layers["joint"] = ["joint.heard.weight", "joint.output.weight"]
         return layers

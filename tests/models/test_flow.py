@@ -1,11 +1,15 @@
 """SynFlow against a network worked by hand, its conservation law, and finite differences."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
 
+from lth.models.conformer import Conformer
 from lth.models.deepspeech2 import DeepSpeech2
 from lth.models.flow import FRAMES, flow_gradients
+from lth.models.transducer import Transducer
 from lth.models.transformer import Transformer
 
 
@@ -112,6 +116,65 @@ def test_a_transformer_as_the_linear_network_written_out():
     for name in names:
         torch.testing.assert_close(found[name].double(), expected[name] / largest, rtol=1e-5, atol=1e-9, msg=name)
         assert found[name].min() > 0
+
+
+def check_flow(model, names, weights, w, flow, bins):
+    """The gradients found are those of ``flow``, made of the absolute ``w``, up to the eps of normalisations."""
+    expected = dict(zip(w, torch.autograd.grad(flow, list(w.values())), strict=True))
+    largest = max(gradient.max() for gradient in expected.values())
+    found = flow_gradients(model, weights, names, bins=bins)
+    for name in names:
+        torch.testing.assert_close(found[name].double(), expected[name] / largest, rtol=1e-4, atol=1e-9, msg=name)
+        assert found[name].min() > 0
+
+
+def test_a_conformer_as_the_linear_network_written_out():
+    torch.manual_seed(0)
+    model = Conformer(20, 5, channels=2, layers=1, units=6, heads=2, feed_forward=7, kernel=3, prunable="all")
+    weights = {name: t.clone() for name, t in model.state_dict().items()}
+    names = [name for layer in model.prunable().values() for name in layer]
+    w = {name: weights[name].double().abs().requires_grad_() for name in names}
+    depthwise = weights["blocks.0.convolution.depthwise.weight"].double().abs()
+
+    def part(name):
+        return w[f"blocks.0.{name}.weight"].T
+
+    def half(name, x):
+        return x + 0.5 * (x @ part(f"{name}.up") @ part(f"{name}.down"))
+
+    x = torch.ones(1, 1, 20, FRAMES, dtype=torch.float64)
+    for n in (1, 2):
+        x = nn.functional.conv2d(x, w[f"subsampling.conv{n}.weight"], stride=2)
+    x = half("before", x[0].permute(2, 0, 1).flatten(1) @ w["subsampling.linear.weight"].T)
+    heard = (x @ part("attention.k") + x @ part("attention.v")).mean(0)
+    x = x + (x @ part("attention.q") + heard) @ part("attention.out")
+    gated = (x @ part("convolution.gated")).view(-1, 2, 6).sum(1)
+    near = nn.functional.conv1d(gated.T[None], depthwise, padding=1, groups=6)[0].T
+    x = half("after", x + near @ part("convolution.out"))
+    check_flow(model, names, weights, w, (x @ w["output.weight"].T).sum(), 20)
+
+
+def test_a_transducer_as_the_linear_network_written_out():
+    torch.manual_seed(0)
+    conv = [{"channels": 2, "kernel": [5, 3], "stride": [4, 2]}]
+    encoder = partial(DeepSpeech2, conv=conv, layers=1, units=6, bidirectional=False)
+    model = Transducer(20, 5, encoder=encoder, predictor=4, joint=7, ctc_weight=0.3)
+    weights = {name: t.clone() for name, t in model.state_dict().items()}
+    names = [name for layer in model.prunable().values() for name in layer]
+    w = {name: weights[name].double().abs().requires_grad_() for name in names}
+
+    def recurrent(name, x):
+        inputs, hidden = (w[f"{name}.weight_{kind}_l0"] for kind in ("ih", "hh"))
+        now = x @ sum(inputs.chunk(4)).T
+        return now + torch.cat([now[:1] * 0, now[:-1]]) @ sum(hidden.chunk(4)).T
+
+    x = torch.ones(1, 1, 20, FRAMES, dtype=torch.float64)
+    x = nn.functional.conv2d(x, w["encoder.convs.0.conv.weight"], stride=(4, 2), padding=(2, 1))
+    x = recurrent("encoder.rnns.0.forwards", x[0].permute(2, 0, 1).flatten(1))
+    said = recurrent("predictor.rnn", torch.ones(len(x), 4, dtype=torch.float64))
+    joined = x @ w["joint.heard.weight"].T + said @ w["predictor.output.weight"].T
+    flow = (joined @ w["joint.output.weight"].T).sum() + (x @ w["encoder.output.weight"].T).sum()
+    check_flow(model, names, weights, w, flow, 20)
 
 
 def test_modules_of_several_layers_are_refused():

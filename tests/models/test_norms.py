@@ -1,11 +1,15 @@
 """Norms of inputs against products worked out: a norm is what a weight alone would contribute."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
 
+from lth.models.conformer import Conformer
 from lth.models.deepspeech2 import DeepSpeech2
 from lth.models.norms import InputNorms
+from lth.models.transducer import Transducer
 from lth.models.transformer import Transformer
 from lth.training.losses import ctc
 
@@ -99,11 +103,13 @@ def test_what_is_not_known_is_refused():
         norms_of(Alone(nn.Conv2d(4, 4, 1, groups=2)), [(torch.randn(1, 4, 5, 5), lengths[:1])])
 
 
-def test_a_transformers_norms_leave_out_the_padding_of_frames_and_of_tokens():
-    torch.manual_seed(0)
-    model = Transformer(20, 5, **SIZES).eval()
+#: Tokens of three utterances, and how many.
+TEXTS = torch.tensor([[1, 2, 3], [4, 0, 0], [2, 1, 0]]), torch.tensor([3, 1, 2])
+
+
+def norms_of_training(model):
+    """The norms of everything prunable while the loss of a padded batch is computed: padding has no part in them."""
     some = [torch.randn(1, length, 20) for length in (40, 23, 31)]
-    texts = torch.tensor([[1, 2, 3], [4, 0, 0], [2, 1, 0]]), torch.tensor([3, 1, 2])
 
     def norms(batches):
         with InputNorms(model) as inputs, torch.no_grad():
@@ -111,18 +117,55 @@ def test_a_transformers_norms_leave_out_the_padding_of_frames_and_of_tokens():
                 model.loss(*model(x, lengths), tokens, token_lengths, ctc)
         return inputs.norms()
 
-    together = norms([(*padded(some), *texts)])
-    alone = [
+    together = norms([(*padded(some), *TEXTS)])
+    expected = norms(
         (x, torch.tensor([x.shape[1]]), tokens[:length][None], length[None])
-        for x, tokens, length in zip(some, *texts, strict=True)
-    ]
-    expected = norms(alone)
+        for x, tokens, length in zip(some, *TEXTS, strict=True)
+    )
     assert sorted(together) == sorted(name for layer in model.prunable().values() for name in layer)
     for name, found in together.items():
         torch.testing.assert_close(found, expected[name], rtol=1e-4, atol=1e-6)
+    return some, together
+
+
+def test_a_transformers_norms_leave_out_the_padding_of_frames_and_of_tokens():
+    torch.manual_seed(0)
+    model = Transformer(20, 5, **SIZES).eval()
+    _, together = norms_of_training(model)
     # By hand: what the first matrix of the decoder weighs are normalised embeddings at their places.
     decoder, total = model.decoder, 0.0
-    for tokens, length in zip(*texts, strict=True):
+    for tokens, length in zip(*TEXTS, strict=True):
         said = torch.tensor([[0, *tokens[:length].tolist()]])
         total += decoder.layers[0].text_norm(decoder.positions(decoder.embedding(said)))[0].square().sum(0)
     torch.testing.assert_close(together["decoder.layers.0.text.v.weight"][0], total.sqrt().detach())
+
+
+def test_a_conformers_norms_leave_out_padding():
+    torch.manual_seed(0)
+    model = Conformer(20, 5, channels=2, layers=1, units=6, heads=2, feed_forward=7, kernel=3, prunable="all").eval()
+    some, together = norms_of_training(model)
+    # By hand: what the pointwise convolution weighs are the normalised frames after attention.
+    block, total = model.blocks[0], 0.0
+    for x in some:
+        frames = block.before(model.subsampling(x))
+        y = block.attention_norm(frames)
+        total += block.convolution.norm(frames + block.attention(y, block.attention.remember(y)))[0].square().sum(0)
+    torch.testing.assert_close(together["blocks.0.convolution.gated.weight"][0], total.sqrt().detach())
+
+
+def test_a_transducers_norms_leave_out_pairs_of_padding():
+    torch.manual_seed(0)
+    conv = [{"channels": 2, "kernel": [5, 3], "stride": [4, 2]}]
+    model = Transducer(
+        20, 5, encoder=partial(DeepSpeech2, conv=conv, layers=1, units=6), predictor=4, joint=7, ctc_weight=0.3
+    ).eval()
+    some, together = norms_of_training(model)
+    # By hand: what the joint's output weighs are all its hidden units for every frame and every token.
+    total = 0.0
+    for x, tokens, length in zip(some, *TEXTS, strict=True):
+        heard, _ = model(x, torch.tensor([x.shape[1]]))
+        said, _ = model.predictor(torch.tensor([[0, *tokens[:length].tolist()]]), length[None] + 1)
+        for frame in model.joint.heard(heard)[0]:
+            for step in said[0]:
+                total += torch.tanh(frame + step).square()
+    torch.testing.assert_close(together["joint.output.weight"][0], total.sqrt().detach(), rtol=1e-4, atol=1e-6)
