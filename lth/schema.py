@@ -64,7 +64,7 @@ class Tracking:
 
 
 CHOICES = {
-    "trainer.lr_schedule": ("one_cycle", "annealed", "fixed"),
+    "trainer.lr_schedule": ("one_cycle", "annealed", "transformer", "fixed"),
     "trainer.precision": ("auto", "32-true", "bf16-mixed"),
     "trainer.accelerator": ("auto", "cpu", "cuda"),
     "tracking.mode": ("offline", "online", "disabled"),

@@ -33,6 +33,8 @@ from lth.training.train import Hardware, hardware
 
 #: Trainer settings that cannot change a round's result, or that enter its key resolved.
 NOT_IN_KEY = {"workers", "threads", "log_every", "precision", "accelerator"}
+#: Trainer settings that older configs do not have, with the value that goes without saying.
+NEWER = {"betas": [[0.9, 0.999]], "warmup": [None]}
 #: The loss that configs from before there was a choice do not name.
 DEFAULT_LOSS = {"_target_": "lth.training.losses.ctc", "_partial_": True}
 #: What a config from before there was a choice of text means.
@@ -111,7 +113,7 @@ class Setting:
             **{name: config[name] for name in ("features", "augment", "model", "seed")},
             "decoder": key_of(config["decoder"]),
             **({} if loss == DEFAULT_LOSS else {"loss": loss}),
-            "trainer": {k: v for k, v in config["trainer"].items() if k not in NOT_IN_KEY},
+            "trainer": {k: v for k, v in config["trainer"].items() if k not in NOT_IN_KEY and NEWER.get(k) != [v]},
             "accelerator": self.machine.accelerator,
             "precision": self.machine.precision,
         }
@@ -147,6 +149,7 @@ class Setting:
             augment=build(self.config.augment.spec) if self.config.augment.spec else None,
             lr=options.lr,
             weight_decay=options.weight_decay,
+            betas=betas(options),
             rate=learning_rate(options) if rate is None else functools.partial(schedule.fixed, rate=rate),
             utterances=self.utterances,
             seed=self.seed,
@@ -194,9 +197,27 @@ class Setting:
 
 def learning_rate(options: DictConfig) -> Callable[[float], float]:
     """The schedule that ``trainer.lr_schedule`` names."""
-    if options.lr_schedule == "annealed":
-        return functools.partial(schedule.annealed, epochs=options.max_epochs)
-    return {"one_cycle": schedule.one_cycle, "fixed": schedule.fixed}[options.lr_schedule]
+    warmup = options.get("warmup")
+    if warmup is not None and not (isinstance(warmup, float) and 0 < warmup < 1):
+        raise UserError(f"trainer.warmup={warmup} will not do: it is a share of the training, above 0 and below 1")
+    match options.lr_schedule:
+        case "annealed":
+            return functools.partial(schedule.annealed, epochs=options.max_epochs)
+        case "transformer":
+            return functools.partial(schedule.transformer, warmup=warmup or 0.05)
+        case "one_cycle":
+            return functools.partial(schedule.one_cycle, warmup=warmup) if warmup else schedule.one_cycle
+    return schedule.fixed
+
+
+def betas(options: DictConfig) -> tuple[float, float]:
+    """Of AdamW, as ``trainer.betas`` says."""
+    found = options.get("betas", [0.9, 0.999])
+    if not OmegaConf.is_list(found) and not isinstance(found, list):
+        found = [found]
+    if len(found) != 2 or not all(isinstance(one, float) and 0 <= one < 1 for one in found):
+        raise UserError(f"trainer.betas={found} will not do: it is two numbers from 0 to below 1, such as [0.9,0.98]")
+    return found[0], found[1]
 
 
 def prepare(config: DictConfig, known: str | None = None) -> Setting:
@@ -212,6 +233,7 @@ def prepare(config: DictConfig, known: str | None = None) -> Setting:
     if config.trainer.threads:
         torch.set_num_threads(config.trainer.threads)
     machine = hardware(config.trainer.accelerator, config.trainer.precision)
+    learning_rate(config.trainer), betas(config.trainer)  # they make sense, or nothing is begun
     noise = build_noise(config.noise)
     features = build(config.features)
     corpus = build(config.corpus.loader)

@@ -39,7 +39,7 @@ class Recogniser(lightning.LightningModule):
         decode: what the model returns for a batch to texts.
         ctc: the CTC loss; called with ``lenient=True`` of utterances that may be too short for their text.
         augment: SpecAugment on one utterance's features, or None.
-        lr, weight_decay: of AdamW; ``rate`` is the fraction of ``lr`` at a progress between 0 and 1.
+        lr, weight_decay, betas: of AdamW; ``rate`` is the fraction of ``lr`` at a progress between 0 and 1.
         utterances: how many the train split has; the unit progress is counted in.
         seed: all randomness of a step comes from this, the epoch's number and the step's place in it, so a resumed
             training repeats it, whatever Lightning or a DataLoader drew in between.
@@ -55,6 +55,7 @@ class Recogniser(lightning.LightningModule):
         augment: SpecAugment | None,
         lr: float,
         weight_decay: float,
+        betas: tuple[float, float] = (0.9, 0.999),
         rate: Callable[[float], float],
         utterances: int,
         seed: int,
@@ -62,12 +63,14 @@ class Recogniser(lightning.LightningModule):
         super().__init__()
         self.model, self.features, self.decode, self.augment = model, features, decode, augment
         self.ctc = ctc
-        self.lr, self.weight_decay, self.rate = lr, weight_decay, rate
+        self.lr, self.weight_decay, self.betas, self.rate = lr, weight_decay, betas, rate
         self.utterances, self.seed = utterances, seed
         self.seen = 0  # utterances of this epoch
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(self.model.parameters(), self.lr, weight_decay=self.weight_decay, fused=True)
+        return torch.optim.AdamW(
+            self.model.parameters(), self.lr, self.betas, weight_decay=self.weight_decay, fused=True
+        )
 
     def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None) -> None:
         # Lightning refuses to clip for a fused optimiser, for the sake of fp16 loss scaling, which is not used here.

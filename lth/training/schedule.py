@@ -21,6 +21,14 @@ def annealed(progress: float, *, epochs: int, factor: float = 1.01) -> float:
     return factor ** -math.floor(progress * epochs + 1e-9)
 
 
+def transformer(progress: float, *, warmup: float) -> float:
+    """Up in a straight line over ``warmup``, then down with the root of the steps (Vaswani et al. 2017, section 5.3).
+
+    Theirs has the peak (units * warm-up steps) ** -0.5; here it is the learning rate.
+    """
+    return progress / warmup if progress < warmup else math.sqrt(warmup / progress)
+
+
 def fixed(progress: float, *, rate: float = 1.0) -> float:
     """This fraction of the peak rate throughout."""
     return rate
