@@ -15,12 +15,20 @@ CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "mingru": MinGRU, "minlstm": MinLSTM}
 class ConvBlock(nn.Module):
     """Convolution, batch normalisation and a hard ceiling of 20, as in Deep Speech 2, section 3.5.
 
-    ``kernel`` and ``stride`` are (frequency, time). Input and output are (B, C, F, T) with zero padding frames.
+    ``kernel``, ``stride`` and ``padding`` are (frequency, time); without ``padding`` it is half of the kernel. Input
+    and output are (B, C, F, T) with zero padding frames.
     """
 
-    def __init__(self, inputs: int, outputs: int, kernel: Sequence[int], stride: Sequence[int]):
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: Sequence[int],
+        stride: Sequence[int],
+        padding: Sequence[int] | None = None,
+    ):
         super().__init__()
-        padding = tuple(size // 2 for size in kernel)
+        padding = tuple(size // 2 for size in kernel) if padding is None else tuple(padding)
         self.conv = nn.Conv2d(inputs, outputs, tuple(kernel), tuple(stride), padding, bias=False)
         self.norm = FrameBatchNorm(outputs)
 
@@ -82,14 +90,15 @@ class DeepSpeech2(CTCModel):
     Args:
         features: bins a frame (161 for the 20 ms spectrogram at 16 kHz).
         tokens: output classes, the blank included.
-        conv: one mapping a convolution: ``channels``, ``kernel`` and ``stride`` as (frequency, time).
+        conv: one mapping a convolution: ``channels``, ``kernel``, ``stride`` and, if it is not half the kernel,
+            ``padding``, each as (frequency, time).
         rnn: ``lstm``, ``gru``, ``mingru`` or ``minlstm``.
         layers, units: depth and width of the recurrent part; directions are summed, so a layer hands on ``units``.
         bidirectional: otherwise causal, with ``lookahead`` future frames seen by a row convolution.
         dropout: on the input of every recurrent layer but the first.
 
     Raises:
-        ValueError: an unknown ``rnn``, no recurrent layer, or a negative ``lookahead``.
+        ValueError: an unknown ``rnn``, no recurrent layer, a negative ``lookahead``, or too few bins.
     """
 
     def __init__(
@@ -114,9 +123,14 @@ class DeepSpeech2(CTCModel):
         self.convs = nn.ModuleList()
         channels, bins = 1, features
         for block in conv:
-            self.convs.append(ConvBlock(channels, block["channels"], block["kernel"], block["stride"]))
-            size, stride = block["kernel"][0], block["stride"][0]
-            channels, bins = block["channels"], (bins + 2 * (size // 2) - size) // stride + 1
+            made = ConvBlock(channels, block["channels"], block["kernel"], block["stride"], block.get("padding"))
+            self.convs.append(made)
+            size, stride, padding = (option[0] for option in (block["kernel"], block["stride"], made.conv.padding))
+            channels, bins = block["channels"], (bins + 2 * padding - size) // stride + 1
+        if bins < 1:
+            raise ValueError(
+                f"the convolutions leave nothing of {features} bins a frame; use features with more of them"
+            )
         self.rnns = nn.ModuleList(
             RecurrentBlock(rnn, units if n else channels * bins, units, bidirectional=bidirectional, norm=n > 0)
             for n in range(layers)

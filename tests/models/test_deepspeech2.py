@@ -124,10 +124,21 @@ def test_paper_preset_has_the_published_size():
     assert round(sum(p.numel() for p in model.parameters()) / 1e6, 2) == 86.62
 
 
-@pytest.mark.parametrize("preset", ["deepspeech2", "deepspeech2_paper", "deepspeech2_streaming"])
+def test_mlperf_preset_has_the_layers_of_the_benchmark():
+    """Its printed layers: GRU(672, 2560) after two convolutions without padding, then two of 2560, Linear 29."""
+    with torch.device("meta"):
+        model = build(compose("model=deepspeech2_mlperf").model, features=161, tokens=29)
+    assert model.rnns[0].forwards.input_size == 672
+    convolutions = 32 * 41 * 11 + 32 * 32 * 21 * 11 + 2 * 2 * 32
+    first = 3 * 2560 * (672 + 2560 + 2)
+    others = 2 * (2 * 2560 + 3 * 2560 * (2560 + 2560 + 2))
+    assert sum(p.numel() for p in model.parameters()) == convolutions + first + others + 2 * 2560 + 2560 * 29
+
+
+@pytest.mark.parametrize("preset", ["deepspeech2", "deepspeech2_paper", "deepspeech2_streaming", "deepspeech2_mlperf"])
 def test_prunable_weights_are_those_of_the_paper(preset):
     with torch.device("meta"):
-        model = build(compose(f"model={preset}").model, features=80, tokens=29)
+        model = build(compose(f"model={preset}").model, features=161, tokens=29)
     layers = model.prunable()
     assert list(layers) == ["convs.0", "convs.1", *(f"rnns.{n}" for n in range(len(model.rnns))), "output"]
     shapes = {name: p.shape for name, p in model.named_parameters()}
