@@ -7,8 +7,10 @@ from rich.console import Console
 
 from lth.evidence import gather
 from lth.experiment import run
+from lth.interpolation import heard
 from lth.setting import prepare
 from lth.strategy import Strategy
+from lth.tickets.anatomy import units
 from tests.configs import PROJECT, TINY, compose
 from tests.models.small import SMALL
 
@@ -43,3 +45,13 @@ def test_it_plays_a_lottery(setting, tmp_path):
     assert [row.round for row in rows] == [0, 1]
     assert rows[1].density == pytest.approx(0.8, abs=1e-4)
     assert all(row.dev_wer >= 0 for row in rows)
+
+
+def test_its_tickets_are_looked_into(setting):
+    found = units(setting.dense())
+    assert found and not any(one.dead.any() for one in found.values())
+    other = setting.model().state_dict()
+    ((plain, again),) = heard(setting, setting.init, other, (0.5,))
+    references = [cut.supervisions[0].text for cut in setting.corpus.dev]
+    for rows in (plain, again or plain):
+        assert sorted(row["reference"] for row in rows) == sorted(references)

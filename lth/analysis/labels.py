@@ -13,6 +13,8 @@ DEFAULTS = {"constant", "Global", "Magnitude", "Weights", "Init"}
 AXES = ("schedule", "allocation", "criterion", "structure", "rewind")
 #: Parts of a config that make two experiments with one label different; what cannot change a result is no part.
 PARTS = ("strategy", "noise", "model", "features", "augment", "trainer", "decoder")
+#: Options that name what the options after them are of: where these differ, those say nothing.
+KINDS = {"model", "model encoder"}
 SILENT = {"workers", "threads", "log_every", "root", "accelerator", "precision", "part"}
 
 
@@ -36,12 +38,13 @@ def labelled(experiments: "Sequence[Experiment]") -> "list[Experiment]":
     for group in groups.values():
         options = [dict(_options(one.config)) for one in group]
         keys = dict.fromkeys(key for own in options for key in own)
-        differing = [key for key in keys if len({str(own.get(key)) for own in options}) > 1]
-        if "model" in differing:  # another kind of model has other options, of which it needs none to be told apart
-            differing = [key for key in differing if not key.startswith("model ")]
+        differing = [key for key in keys if len({str(o.get(key)) for o in options}) > 1]
+        differing = [key for key in differing if not any(key.startswith(f"{kind} ") for kind in KINDS & {*differing})]
         for one, own in zip(group, options, strict=True):
-            said = [key for key in differing if key in own and (key != "from" or own[key])]  # nothing is not a place
-            added[one.id] = "".join(f", {key} {own[key]}" for key in said[:3])
+            said = [key for key in differing if key != "from" or own.get(key)]  # nothing is not a place
+            added[one.id] = "".join(
+                f", {own[key]}" if key == "model" else f", {key} {own.get(key)}" for key in said[:3]
+            )
     return [replace(one, label=known[one.id] + added.get(one.id, "")) for one in experiments]
 
 
@@ -67,11 +70,23 @@ def _word(choice: Mapping[str, Any] | None) -> str:
 
 def _options(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """What may set an experiment apart, by the name of the option."""
-    yield "model", str((config.get("model") or {}).get("_target_", "")).rpartition(".")[2].lower()
     for part in PARTS:
+        if part == "model":
+            yield from _model("model", config.get(part) or {})
+            continue
         for key, value in (config.get(part) or {}).items():
             choice = part == "strategy" and isinstance(value, Mapping)  # the label says it
             if not choice and not key.startswith("_") and key not in SILENT:
                 yield (key if part == "strategy" else f"{part} {key}"), value
     if config.get("ticket"):
         yield "from", config["ticket"]
+
+
+def _model(name: str, config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What kind of model it is, and its options; an encoder is a model too."""
+    yield name, str(config.get("_target_", "")).rpartition(".")[2].lower()
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _model(f"{name} {key}", value)
+        elif not key.startswith("_"):
+            yield f"{name} {key}", value

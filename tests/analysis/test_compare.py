@@ -52,13 +52,26 @@ def test_options_that_differ_are_added_and_only_those(tmp_path):
     assert [one.label for one in labelled(made)] == ["constant, amount 0.2", "constant, amount 0.5"]
 
 
-def test_models_are_told_apart_by_their_kind(tmp_path):
+def test_other_models_are_told_apart_by_their_kind_and_those_of_one_kind_by_their_options(tmp_path):
+    models = {
+        "a": {"_target_": "m.Conformer", "layers": 6},
+        "b": {"_target_": "m.Transducer", "joint": 8, "encoder": {"_target_": "m.Conformer", "layers": 6}},
+        "c": {"_target_": "m.Transducer", "joint": 8, "encoder": {"_target_": "m.DeepSpeech2", "units": 9}},
+        "d": {"_target_": "m.Transducer", "joint": 8, "encoder": {"_target_": "m.DeepSpeech2", "units": 7}},
+    }
     made = []
-    for name, target, width in (("a", "Conformer", {"dim": 8}), ("b", "DeepSpeech2", {"units": 9})):
-        config = {"strategy": {}, "model": {"_target_": f"lth.models.x.{target}", **width}}
-        (one,) = experiments(tmp_path, name, config=config)
+    for name, model in models.items():
+        (one,) = experiments(
+            tmp_path, name, config={"model": model, "strategy": {"schedule": {"_target_": "s.constant"}}}
+        )
         made.append(replace(one, about={**one.about, "id": name}))
-    assert [one.label for one in labelled(made)] == ["constant, model conformer", "constant, model deepspeech2"]
+
+    def said(names):
+        return [one.label for one in labelled([made["abcd".index(name)] for name in names])]
+
+    assert said("ab") == ["constant, conformer", "constant, transducer"]
+    assert said("bc") == ["constant, model encoder conformer", "constant, model encoder deepspeech2"]
+    assert said("cd") == ["constant, model encoder units 9", "constant, model encoder units 7"]
 
 
 def test_trials_that_played_the_same_rounds_are_one_lottery(tmp_path):
