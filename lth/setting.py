@@ -245,6 +245,7 @@ def prepare(config: DictConfig, known: str | None = None) -> Setting:
     torch.manual_seed(config.seed)
     model = build(config.model, features=features.bins, tokens=len(tokens))
     check_decoder(config, model.family)
+    check_choices(config, tokens, model.family)
     corpus = drop_too_short(
         corpus,
         lambda samples: model.out_length(features.frames(samples)),
@@ -265,6 +266,13 @@ def prepare(config: DictConfig, known: str | None = None) -> Setting:
         parameters=sum(p.numel() for p in model.parameters()),
         utterances=count(corpus.train),
     )
+
+
+def check_choices(config: DictConfig, tokens: Tokens, family: str) -> None:
+    """UserError for a decoder or a loss whose package or files are missing, before anything is trained."""
+    build(OmegaConf.create(options(config.decoder)), tokens=tokens, family=family)
+    one = torch.ones(1, dtype=torch.long)
+    build(OmegaConf.create(config.get("loss", DEFAULT_LOSS)))(torch.zeros(1, 1, 2), one, one[None], one)
 
 
 def choose_tokens(config: DictConfig, corpus: Corpus, known: str | None) -> Tokens:

@@ -16,6 +16,7 @@ Decoder = Callable[[nn.Module, Tensor, Tensor], list[str]]
 FAMILIES = {
     "greedy": ("ctc", "transducer", "attention"),
     "beam": ("ctc",),
+    "ctcdecode": ("ctc",),
     "attention_beam": ("attention",),
     "rnnt_beam": ("transducer",),
 }
