@@ -109,7 +109,7 @@ def prepare(config: DictConfig, console) -> dict[str, Split]:
 def remarks(config: DictConfig, corpus: "Corpus", splits: dict[str, Split]) -> tuple[list[str], list[str]]:
     """What a user should know before training: characters, what is dropped, speakers that are in two sets; and what
     stands in the way of training."""
-    from lth.setting import build, choose_tokens
+    from lth.setting import build, build_perturbation, choose_tokens
     from lth.speech.corpus import drop_too_short, unknown_characters
 
     features, tokens = build(config.features), choose_tokens(config, corpus, None)
@@ -123,6 +123,7 @@ def remarks(config: DictConfig, corpus: "Corpus", splits: dict[str, Split]) -> t
             corpus,
             lambda samples: model.out_length(features.frames(samples)),
             lambda text: model.frames_needed(tokens.encode(text).tolist()),
+            build_perturbation(config).shortest,
         )
     for reason, ids in corpus.dropped.items():
         some = ", ".join(ids[:NAMED]) + (", …" if len(ids) > NAMED else "")

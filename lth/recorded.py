@@ -66,8 +66,9 @@ def at_home(
             config.corpus[name] = places[name]
         if name in config.corpus.loader and name in config.corpus:
             config.corpus.loader[name] = f"${{corpus.{name}}}"
-    if "root" in config.noise and places:
-        config.noise.root = None
+    for group in ("noise", "rir"):
+        if places and "root" in config.get(group, {}):
+            config[group].root = None
     config.trainer.accelerator, config.trainer.precision = inputs["accelerator"], inputs["precision"]
     for key, value in said():
         if key.split(".")[0] in (*OURS, *leave):

@@ -4,8 +4,8 @@ import functools
 import hashlib
 import heapq
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import hydra
@@ -24,6 +24,8 @@ from lth.speech.batches import AudioMemory, Utterances, test_loader, train_loade
 from lth.speech.corpus import Corpus, drop_too_short, unknown_characters
 from lth.speech.features import Features
 from lth.speech.noise import NoiseInjection
+from lth.speech.perturb import Perturbation
+from lth.speech.rir import Reverberation
 from lth.speech.speaker import of_speaker
 from lth.speech.tokens import Tokens
 from lth.tickets.mask import Mask
@@ -84,6 +86,8 @@ class Setting:
     layers: dict[str, list[str]]
     parameters: int
     utterances: int
+    perturbation: Perturbation = field(default_factory=Perturbation)
+    rooms: Reverberation = field(default_factory=Reverberation)
 
     @property
     def seed(self) -> int:
@@ -102,7 +106,8 @@ class Setting:
     def key_inputs(self, init: str, mask: Mask) -> dict:
         """Everything that can change the result of a round that starts from this init and mask."""
         config = OmegaConf.to_container(self.config, resolve=True)
-        loss = config.get("loss", DEFAULT_LOSS)
+        loss, rooms = config.get("loss", DEFAULT_LOSS), self.rooms.fingerprint()
+        augment = {k: v for k, v in config["augment"].items() if k == "spec" or v is not None}
         return {
             "version": RESULT_VERSION,
             "init": init,
@@ -110,7 +115,9 @@ class Setting:
             "corpus": self.corpus.fingerprint,
             "noise": self.noise.fingerprint(),
             "tokens": self.tokens.key,
-            **{name: config[name] for name in ("features", "augment", "model", "seed")},
+            **({"rir": rooms} if rooms else {}),
+            **{name: config[name] for name in ("features", "model", "seed")},
+            "augment": augment,
             "decoder": key_of(config["decoder"]),
             **({} if loss == DEFAULT_LOSS else {"loss": loss}),
             "trainer": {k: v for k, v in config["trainer"].items() if k not in NOT_IN_KEY and NEWER.get(k) != [v]},
@@ -163,7 +170,7 @@ class Setting:
             self._utterances("train"),
             epoch,
             batch_size=options.batch_size,
-            max_duration=options.max_duration,
+            max_duration=options.max_duration and options.max_duration * self.perturbation.slowest,
             buckets=min(options.buckets, self.utterances),
             workers=options.workers,
         )
@@ -192,7 +199,8 @@ class Setting:
         }
 
     def _utterances(self, split: str) -> Utterances:
-        return Utterances(split, self.memory, self.tokens, self.noise, self.seed)
+        effects = (self.perturbation, self.rooms)
+        return Utterances(split, self.memory, self.tokens, self.noise, self.seed, effects)
 
 
 def learning_rate(options: DictConfig) -> Callable[[float], float]:
@@ -234,7 +242,7 @@ def prepare(config: DictConfig, known: str | None = None) -> Setting:
         torch.set_num_threads(config.trainer.threads)
     machine = hardware(config.trainer.accelerator, config.trainer.precision)
     learning_rate(config.trainer), betas(config.trainer)  # they make sense, or nothing is begun
-    noise = build_noise(config.noise)
+    noise, rooms, perturbation = build_noise(config.noise), build_rooms(config), build_perturbation(config)
     features = build(config.features)
     corpus = build(config.corpus.loader)
     tokens = choose_tokens(config, corpus, known)
@@ -250,6 +258,7 @@ def prepare(config: DictConfig, known: str | None = None) -> Setting:
         corpus,
         lambda samples: model.out_length(features.frames(samples)),
         lambda text: model.frames_needed(tokens.encode(text).tolist()),
+        perturbation.shortest,
     )
     if empty := next((name for name, cuts in corpus.splits().items() if not count(cuts)), None):
         raise UserError(f"corpus={corpus.name}: no utterance of {empty} is long enough for its text and the model")
@@ -265,6 +274,8 @@ def prepare(config: DictConfig, known: str | None = None) -> Setting:
         layers=model.prunable(),
         parameters=sum(p.numel() for p in model.parameters()),
         utterances=count(corpus.train),
+        perturbation=perturbation,
+        rooms=rooms,
     )
 
 
@@ -288,10 +299,25 @@ def choose_tokens(config: DictConfig, corpus: Corpus, known: str | None) -> Toke
 
 def build_noise(config: DictConfig) -> NoiseInjection:
     """The noise that the ``noise`` group describes."""
+    return _of_group(NoiseInjection, "noise", config)
+
+
+def _of_group(make: Callable, group: str, options: Mapping) -> Any:
+    """What a group of the config describes, its keys being the arguments."""
     try:
-        return NoiseInjection(**OmegaConf.to_container(config, resolve=True))
+        return make(**OmegaConf.to_container(OmegaConf.create(options), resolve=True))
     except TypeError as error:
-        raise UserError(f"noise: {error}") from error
+        raise UserError(f"{group}: {error}") from error
+
+
+def build_rooms(config: DictConfig) -> Reverberation:
+    """The rooms that the ``rir`` group describes, which older configs do not have."""
+    return _of_group(Reverberation, "rir", config.get("rir") or {})
+
+
+def build_perturbation(config: DictConfig) -> Perturbation:
+    """Speed, tempo and gain, as the ``augment`` group says beside its ``spec``."""
+    return _of_group(Perturbation, "augment", {k: v for k, v in config.augment.items() if k != "spec"})
 
 
 def count(cuts: CutSet) -> int:

@@ -1,10 +1,17 @@
 """What a round's key depends on, and what it does not."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
+import soundfile
+import soxr
 import torch
+from omegaconf import OmegaConf
 
 from lth.errors import UserError
 from lth.setting import prepare
+from lth.speech.noise import NoiseInjection
 from lth.store import round_key
 from lth.tickets.mask import Mask
 from tests.configs import TINY, compose
@@ -43,6 +50,8 @@ def key(setting, mask=None):
         "augment=none",
         "noise=level",
         "noise=snr",
+        "augment.speed=[0.9,1.1]",
+        "augment.gain=[-6,8]",
         "corpus.seed=1",
         "tokens='ABCDEFGHIJKLMNOPQRSTUVWXYZ '",
     ],
@@ -66,10 +75,70 @@ def test_what_can_change_a_result_changes_the_key(make, base, override):
         "noise.max=0.9",
         "noise.part=train",
         "test_noise=grid",
+        "rir.probability=0.9",
     ],
 )
 def test_what_cannot_change_a_result_does_not(make, base, override):
     assert key(make(override)) == key(base)
+
+
+def test_a_key_from_before_there_were_rooms_and_speeds(make, base):
+    """What an older config does not say changes nothing; neither do words for nothing."""
+    config = base.config.copy()
+    OmegaConf.set_struct(config, False)
+    for word in ("speed", "tempo", "gain"):
+        del config.augment[word]
+    del config["rir"]
+    older = replace(base, config=config)
+    inputs = older.key_inputs("init", older.dense())
+    assert "rir" not in inputs and list(inputs["augment"]) == ["spec"]
+    assert round_key(inputs) == key(base) == key(prepare(config))
+
+
+def test_rooms_change_the_key_by_what_is_in_them(make, base, tmp_path):
+    for name, last in (("a", 0.1), ("b", 0.1), ("c", 0.2)):
+        (tmp_path / name).mkdir()
+        soundfile.write(tmp_path / name / f"{name}.wav", np.array([0.5, last] * 8), 16_000)
+    one, same, other = (make("rir=folder", f"rir.root={tmp_path / name}") for name in "abc")
+    assert key(one) == key(same) and len({key(one), key(other), key(base)}) == 3
+    assert key(make("rir=folder", f"rir.root={tmp_path / 'a'}", "rir.probability=0.1")) != key(one)
+
+
+def test_training_hears_speed_room_and_noise_and_dev_does_not(make, base, tmp_path):
+    soundfile.write(tmp_path / "room.wav", np.array([0.5, 0.0, 0.4]), 16_000)
+    rooms = ("rir=folder", f"rir.root={tmp_path}", "rir.probability=1")
+    effects = make("augment.speed=[0.9]", *rooms, "noise=snr", "noise.probability=1", "trainer.max_duration=20")
+    (dry, *_), (wet, *_) = base.dev_batches(), effects.dev_batches()
+    assert torch.equal(dry["audio"], wet["audio"])
+    cuts = {cut.id: cut for cut in effects.corpus.train}
+    clean = base._utterances("train")
+    for batch in effects.train_batches(0):
+        assert batch["lengths"].max() * len(batch["ids"]) <= 20.5 * 16_000  # slower speech is fewer utterances
+        for length, id in zip(batch["lengths"], batch["ids"], strict=True):
+            assert length == pytest.approx(cuts[id].num_samples / 0.9, abs=1)
+        id, length = batch["ids"][0], batch["lengths"][0]
+        stretched = soxr.resample(clean.memory(cuts[id]), 14_400, 16_000)
+        reverberated = np.convolve(stretched, [1, 0, 0.8])[: len(stretched)]
+        reverberated *= np.sqrt(np.sum(stretched**2) / np.sum(reverberated**2))
+        noise = NoiseInjection("snr", 1.0, 0.0, 20.0)
+        expected = noise(reverberated.astype(np.float32), split="train", utterance=id, epoch=0, seed=0)
+        np.testing.assert_allclose(batch["audio"][0, :length], expected, atol=1e-4)
+
+
+def test_what_is_too_short_once_it_is_faster_is_dropped(make, base):
+    faster = make("augment.speed=[1.0,3.5]")
+    left = {cut.id for cut in faster.corpus.train}
+    model = base.model()
+    for cut in base.corpus.train:
+        tokens = base.tokens.encode(cut.supervisions[0].text).tolist()
+        frames = model.out_length(base.features.frames(cut.num_samples / 3.5))
+        if abs(frames - model.frames_needed(tokens)) > 1:
+            assert (cut.id in left) == (frames > model.frames_needed(tokens))
+    assert 0 < len(left) < 60 and faster.utterances == len(left)
+    assert len(list(faster.corpus.dev)) == 20
+    assert sorted(faster.corpus.dropped["train: too short for its text"]) == sorted(
+        cut.id for cut in base.corpus.train if cut.id not in left
+    )
 
 
 def test_the_mask_and_the_init_are_part_of_the_key(base):

@@ -1,7 +1,7 @@
 """Utterances to padded batches: of similar length, by count or by total duration."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -42,10 +42,21 @@ class Utterances(Dataset):
 
     ``audio`` (B, S) float32, ``lengths`` (B,) samples, ``tokens`` (B, L) and ``token_lengths`` (B,), ``ids``,
     ``texts`` and ``speakers``. Noise depends on seed, epoch and utterance only, never on the order or the worker.
+
+    effects: what happens to the samples before noise is added, in this order; called as `noise` is.
     """
 
-    def __init__(self, split: str, memory: AudioMemory, tokens: Tokens, noise: NoiseInjection, seed: int):
-        self.split, self.memory, self.tokens, self.noise, self.seed = split, memory, tokens, noise, seed
+    def __init__(
+        self,
+        split: str,
+        memory: AudioMemory,
+        tokens: Tokens,
+        noise: NoiseInjection,
+        seed: int,
+        effects: Sequence[Callable[..., np.ndarray]] = (),
+    ):
+        self.split, self.memory, self.tokens, self.seed = split, memory, tokens, seed
+        self.effects = (*effects, noise)
         self.epoch = 0
 
     def __getitem__(self, cuts: CutSet) -> dict:
@@ -63,7 +74,10 @@ class Utterances(Dataset):
         }
 
     def _samples(self, cut: Cut) -> np.ndarray:
-        return self.noise(self.memory(cut), split=self.split, utterance=cut.id, epoch=self.epoch, seed=self.seed)
+        samples = self.memory(cut)
+        for effect in self.effects:
+            samples = effect(samples, split=self.split, utterance=cut.id, epoch=self.epoch, seed=self.seed)
+        return samples
 
 
 def train_loader(

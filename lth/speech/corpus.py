@@ -135,15 +135,21 @@ def _extract(path: Path, block: int = 4096) -> str:
     return digest.hexdigest()
 
 
-def drop_too_short(corpus: Corpus, frames: Callable[[int], int], needed: Callable[[str], int]) -> Corpus:
+def drop_too_short(
+    corpus: Corpus,
+    frames: Callable[[int], int],
+    needed: Callable[[str], int],
+    shortest: Callable[[int], int] = int,
+) -> Corpus:
     """The corpus without utterances that cannot be trained on: fewer output frames than their text needs.
 
     `frames(num_samples)` is the model's number of output frames, `needed(text)` the fewest frames on which
-    the loss is finite (for CTC the labels plus one blank between equal neighbours). Utterances of dev and
+    the loss is finite (for CTC the labels plus one blank between equal neighbours), `shortest(num_samples)` the
+    fewest samples that training may make of an utterance by speeding it up. Utterances of dev and
     test are scored, not trained on, so there only those without a single frame go. What was dropped is added
     to `corpus.dropped`.
     """
-    short = [c.id for c in corpus.train if frames(c.num_samples) < max(1, needed(c.supervisions[0].text))]
+    short = [c.id for c in corpus.train if frames(shortest(c.num_samples)) < max(1, needed(c.supervisions[0].text))]
     scored = (corpus.dev, *corpus.tests.values())
     silent = [cut.id for cuts in scored for cut in cuts if frames(cut.num_samples) < 1]
     if not short and not silent:

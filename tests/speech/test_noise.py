@@ -28,7 +28,8 @@ def snr_of(clean: np.ndarray, noisy: np.ndarray) -> float:
 def folder(path: Path, **clips: np.ndarray) -> Path:
     path.mkdir(parents=True, exist_ok=True)
     for name, clip in clips.items():
-        soundfile.write(path / f"{name}.wav", clip, RATE, subtype="FLOAT")
+        # AU, since a WAV of floats holds the second in which it was written
+        soundfile.write(path / f"{name}.wav", clip, RATE, subtype="FLOAT", format="AU")
     return path
 
 
@@ -277,6 +278,7 @@ def test_fingerprint_names_what_matters(tmp_path):
         ({"apply_to": ["train", "tset"]}, "tset"),
         ({"root": "/no/such/folder"}, "/no/such/folder"),
         ({"part": "dev"}, "noise.part"),
+        ({"folders": ["noise"]}, "noise.root=FOLDER"),
     ],
 )
 def test_bad_settings_are_named(settings, named):
@@ -314,6 +316,27 @@ def test_a_useless_recording_is_named(tmp_path, fault):
     with pytest.raises(UserError, match=bad.name) as raised:
         noise.fingerprint()
     assert "\n" not in str(raised.value)
+
+
+def test_musan_by_its_folders(tmp_path):
+    sources = {"music/rfm": 0.1, "noise/free-sound": 0.2, "noise/sound-bible": 0.3, "speech/librivox": 0.4}
+    for name, value in sources.items():
+        folder(tmp_path / "musan" / name, clip=np.full(800, value, np.float32))
+        (tmp_path / "musan" / name / "LICENSE").write_text("free")
+    options = OmegaConf.to_container(OmegaConf.load(CONF / "musan.yaml")) | {"probability": 1}
+    with pytest.raises(UserError, match=r"noise\.root=FOLDER"):
+        NoiseInjection(**options)
+
+    def values(**more) -> list[float]:
+        noise = NoiseInjection(**options | {"root": tmp_path / "musan"} | more)
+        assert snr_of(tone(), noise(tone(), utterance="u", **TRAIN)) >= 5 - 0.01
+        return sorted(round(float(clip[0]), 4) for clip in noise.clips)
+
+    assert values() == [0.1, 0.2, 0.3]
+    assert values(folders=["speech"]) == values(folders="speech") == [0.4]
+    assert values(folders=None) == values(folders=["music", "noise", "speech"]) == [0.1, 0.2, 0.3, 0.4]
+    with pytest.raises(UserError, match=r"has no folder babble"):
+        values(folders=["noise", "babble"])
 
 
 @pytest.mark.parametrize("name", ["none", "level", "snr"])

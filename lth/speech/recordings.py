@@ -1,0 +1,131 @@
+"""A folder of recordings to draw from: of noises, or of room impulse responses."""
+
+import hashlib
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from lth.errors import UserError
+
+RATE = 16_000
+HELD_OUT = 3
+"""Of the recordings of a folder, in the order of their digests, the first of every three is held out for `test`."""
+SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} - {".raw"}
+SUFFIXES |= {".aif", ".aifc", ".oga", ".opus", ".snd", ".sph"}
+
+
+def find_recordings(root: str | Path, group: str = "noise", folders: Sequence[str] | None = None) -> list[Path]:
+    """The audio files under a folder, by suffix.
+
+    Args:
+        group: of the config: `root` is what its key `root` says, and `folders` its key `folders`.
+        folders: the subfolders that are looked into, such as some of MUSAN's music, noise and speech; None for all.
+
+    Raises:
+        UserError: a folder is missing or has no audio.
+    """
+    top = Path(root).expanduser()
+    if not top.is_dir():
+        raise UserError(
+            f"{group}.root={root} is no folder: give a folder of recordings, or null for generated noise."
+            if group == "noise"
+            else f"{group}.root={root} is no folder: give a folder of recordings."
+        )
+    if missing := next((name for name in folders or () if not (top / name).is_dir()), None):
+        raise UserError(f"{group}.root={root} has no folder {missing}: correct it, or {group}.folders={list(folders)}.")
+    found = [
+        path
+        for place in ([top / name for name in folders] if folders else [top])
+        for path in sorted(place.rglob("*"))
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    ]
+    if not found:
+        raise UserError(f"{group}.root={root} has no audio in it: WAV, FLAC, OGG, MP3 and the like are looked for.")
+    return found
+
+
+def read_bytes(path: Path) -> bytes:
+    """A recording as it lies on disk; raises UserError naming a file that cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"The recording {path} cannot be read: {error.strerror or error}.") from None
+
+
+def decode(data: bytes, path: Path) -> tuple[np.ndarray, int]:
+    """Samples (N, channels) and their rate; raises UserError naming a recording of no use."""
+    try:
+        samples, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, TypeError, ValueError) as error:
+        reason = str(getattr(error, "error_string", error)).rstrip(".")
+        raise UserError(f"The recording {path} cannot be decoded ({reason}): remove or repair it.") from None
+    if len(samples) * RATE < rate or not np.isfinite(samples).all():
+        fault = "has values that are not finite" if len(samples) * RATE >= rate else "is too short"
+        raise UserError(f"The recording {path} {fault}: remove or repair it.")
+    return samples, rate
+
+
+def averaged(data: bytes, path: Path) -> tuple[np.ndarray, int]:
+    """The mean of a recording's channels (N,), and its rate."""
+    samples, rate = decode(data, path)
+    return samples.mean(axis=1), rate
+
+
+def to_16khz(samples: np.ndarray, rate: int) -> np.ndarray:
+    """(N,) at `rate` to (N',) at 16 kHz."""
+    return samples if rate == RATE else soxr.resample(samples, rate, RATE)
+
+
+class Recordings(Sequence):
+    """The recordings of a folder as clips (N,) at 16 kHz, in the order of their contents' digests.
+
+    That order makes the n-th clip independent of file names and places. Every file is read and decoded once
+    here, so that a broken one is found before training starts; clips stay in memory (float32) up to `memory`
+    bytes and the others are read again each time. Raises UserError naming the folder or the file at fault.
+
+    part: `all`; or `train` or `test`, two parts with no recording in common, which takes at least two.
+    group, folders: see `find_recordings`.
+    mono: a file's bytes and path to its samples (N,) and rate.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        memory: int = 2**29,
+        part: str = "all",
+        group: str = "noise",
+        folders: Sequence[str] | None = None,
+        mono: Callable[[bytes, Path], tuple[np.ndarray, int]] = averaged,
+    ):
+        entries = []
+        for path in find_recordings(root, group, folders):
+            data = read_bytes(path)
+            samples, rate = mono(data, path)
+            room = memory - samples.nbytes * RATE / rate
+            clip = to_16khz(samples, rate) if room >= 0 else None
+            memory -= clip.nbytes if clip is not None else 0
+            entries.append((hashlib.sha256(data).hexdigest(), path, clip))
+        entries.sort(key=lambda entry: entry[0])
+        if part != "all":
+            if len({digest for digest, *_ in entries}) < 2:
+                raise UserError(f"{group}.part={part} cannot split the one recording in {root}: give {group}.part=all.")
+            entries = _part(entries, part)
+        self.mono = mono
+        self.digests, self.paths, self.clips = map(list, zip(*entries, strict=True))
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        clip = self.clips[index]
+        return to_16khz(*self.mono(read_bytes(self.paths[index]), self.paths[index])) if clip is None else clip
+
+
+def _part(recordings: Sequence[tuple], part: str) -> list[tuple]:
+    """The part of recordings in order of their digests (first in each); copies of one recording stay together."""
+    number = {digest: n for n, digest in enumerate(dict.fromkeys(digest for digest, *_ in recordings))}
+    return [one for one in recordings if (number[one[0]] % HELD_OUT == 0) == (part == "test")]
