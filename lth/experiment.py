@@ -65,7 +65,6 @@ def run(
     begin = past.start if past else begin or start(config)
     rounds = strategy.rounds(config.rounds, config.target, begin.density)
     fresh = prepare(config, begin.tokens)
-    fits(fresh)
     setting, mask = begin.prepare(fresh)
     grid = conditions(config, setting.noise)
     layers = list(setting.layers.values())
@@ -78,6 +77,8 @@ def run(
     init = store.put_init(setting.init)
     inputs = ingredients(setting, init.parent.name, first)
     own = identity(setting, inputs, begin.origin)
+    if store.find(round_key(inputs)) is None:  # something is going to be trained
+        fits(setting)
     if past:
         past.check(own, inputs)
     with claim(Path(config.outputs), config.name, own, console, past and past.id) as folder:
@@ -272,7 +273,9 @@ def fits(setting: Setting) -> None:
     with torch.random.fork_rng(devices=[]):
         model = setting.model()
     frames = setting.features.frames(longest)
-    check_memory(model, setting.features.bins, frames, min(together, setting.utterances), setting.machine.accelerator)
+    together, machine = min(together, setting.utterances), setting.machine
+    half = machine.precision.startswith("bf16")
+    check_memory(model, setting.features.bins, frames, together, machine.accelerator, half=half)
 
 
 def emptied(mask: Mask, before: Mask) -> str:

@@ -12,6 +12,8 @@ GIB = 2**30
 SHORT, LONG = 120, 240
 #: Values of fp32 beside each parameter: its gradient and AdamW's two moments.
 BESIDE = 3
+#: What is predicted must be so much more than there is for a refusal: what fits is never refused.
+SURE = 1.1
 #: Models with more parameters are not tried out but judged by their parameters alone.
 MOST = 400_000_000
 
@@ -44,11 +46,11 @@ def _kept(model: nn.Module, bins: int, frames: int) -> int:
     return sum(seen.values())
 
 
-def predicted(model: nn.Module, bins: int, frames: int, utterances: int) -> float:
+def predicted(model: nn.Module, bins: int, frames: int, utterances: int, share: float = 1.0) -> float:
     """Bytes of training on batches of so many utterances of so many frames: weights, gradients, moments, activations.
 
     The loss, what an optimiser's step needs for a moment and the allocator's waste are left out: on the small presets
-    this was 0.5 to 1.1 of what a training took, so that what fits is never refused.
+    this was 0.5 to 1.1 of what a training took. ``share`` is of the activations' bytes, 1 for fp32.
     """
     parameters = sum(p.numel() for p in model.parameters())
     total = 4 * (1 + BESIDE) * parameters
@@ -56,7 +58,7 @@ def predicted(model: nn.Module, bins: int, frames: int, utterances: int) -> floa
         return total
     training = model.training
     with torch.random.fork_rng(devices=[]):
-        total += utterances * activations(model.train(), bins, frames)
+        total += share * utterances * activations(model.train(), bins, frames)
     model.train(training)
     return total
 
@@ -69,18 +71,26 @@ def available(accelerator: str) -> int:
 
 
 def check_memory(
-    model: nn.Module, bins: int, frames: int, utterances: int, accelerator: str, room: int | None = None
+    model: nn.Module,
+    bins: int,
+    frames: int,
+    utterances: int,
+    accelerator: str,
+    *,
+    half: bool = False,
+    room: int | None = None,
 ) -> None:
     """UserError where the prediction is more than the device has.
 
     Args:
         model: not used afterwards: its statistics change.
         frames: of the longest utterance.
+        half: activations are bf16, at least most of them.
         room: bytes that there are; None: what the device has.
     """
     there = available(accelerator) if room is None else room
-    needed = predicted(model, bins, frames, utterances)
-    if needed > there:
+    needed = predicted(model, bins, frames, utterances, 0.5 if half else 1.0)
+    if needed > SURE * there:
         where = "this GPU" if accelerator == "cuda" else "this machine"
         raise UserError(
             f"training takes more than {needed / GIB:.1f} GiB, for {sum(p.numel() for p in model.parameters()):,} "

@@ -62,7 +62,7 @@ def test_what_does_not_fit_is_refused_with_the_figure():
     ) as said:
         check_memory(Two(), 8, 10_000, 1_000, "cpu", room=1000)
     assert f"{predicted(Two(), 8, 10_000, 1_000) / GIB:.1f} GiB" in str(said.value)
-    check_memory(Two(), 8, 10_000, 1_000, "cpu", room=int(2 * predicted(Two(), 8, 10_000, 1_000)))
+    check_memory(Two(), 8, 10_000, 1_000, "cpu", room=int(0.95 * predicted(Two(), 8, 10_000, 1_000)))
 
 
 def test_a_lottery_that_does_not_fit_is_not_begun(tmp_path, cache):

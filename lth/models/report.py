@@ -81,12 +81,11 @@ def _counted(model: nn.Module, found: list[int]) -> Iterator[None]:
 def receptive_field(model: nn.Module, bins: int) -> tuple[int | None, int | None]:
     """Input frames before and after its own that an output frame in the middle depends on, by its gradient.
 
-    None where that is as far as there are any. Weights become positive and small, so that nothing cancels, saturates or
-    dies; what an output frame's own frame is follows from the frame rate.
+    None where that is as far as there are any. Weights become positive, so that nothing cancels, and each row of them a mean; what an output frame's own frame is follows from the frame rate.
     """
     model = model.double().eval()
-    for parameter in model.parameters():
-        parameter.data.uniform_(0.001, 0.01)
+    for parameter in model.parameters():  # sums of what comes in stay about as large as that, at any width
+        parameter.data.uniform_(0.5, 1.0).div_(max(1, parameter[0].numel() if parameter.dim() > 1 else 1))
     x = torch.rand(1, SEEN, bins, dtype=torch.float64).mul_(0.01).requires_grad_()
     y, (length,) = model(x, torch.tensor([SEEN]))
     middle = int(length) // 2
