@@ -90,29 +90,29 @@ def test_bad_json_is_named(tmp_path, record, line, message):
     record(tmp_path / "a.wav")
     (tmp_path / "train.jsonl").write_text('{"audio": "a.wav", "text": "YES"}\n' + line + "\n")
     with pytest.raises(UserError, match=message):
-        manifest.read(tmp_path / "train.jsonl", "train")
+        list(manifest.read(tmp_path / "train.jsonl", "train"))
 
 
 def test_bad_files(tmp_path, record):
     with pytest.raises(UserError, match=r"none\.tsv \(corpus\.dev\) does not exist"):
-        manifest.read(tmp_path / "none.tsv", "dev")
+        list(manifest.read(tmp_path / "none.tsv", "dev"))
     with pytest.raises(UserError, match=r"corpus\.dev is not set"):
         manifest.load(tmp_path / "none.tsv", None, None)
     (tmp_path / "headless.tsv").write_text("a.wav\tYES\n")
     with pytest.raises(UserError, match=r"headless\.tsv has no column audio"):
-        manifest.read(tmp_path / "headless.tsv", "dev")
+        list(manifest.read(tmp_path / "headless.tsv", "dev"))
     (tmp_path / "latin.tsv").write_bytes("audio\ttext\na.wav\tÉTÉ\n".encode("latin-1"))
     with pytest.raises(UserError, match=r"latin\.tsv is not UTF-8"):
-        manifest.read(tmp_path / "latin.tsv", "dev")
+        list(manifest.read(tmp_path / "latin.tsv", "dev"))
     with pytest.raises(UserError, match=r"lists no utterance"):
-        manifest.read(_tsv(tmp_path, name="empty.tsv"), "dev")
+        list(manifest.read(_tsv(tmp_path, name="empty.tsv"), "dev"))
     (tmp_path / "nothing.tsv").touch()
     with pytest.raises(UserError, match=r"lists no utterance"):
-        manifest.read(tmp_path / "nothing.tsv", "dev")
+        list(manifest.read(tmp_path / "nothing.tsv", "dev"))
 
 
 def test_outside_is_allowed_on_request(tmp_path, record):
     record(tmp_path / "a.wav")
     (tmp_path / "lists").mkdir()
     listed = _tsv(tmp_path / "lists", f"{tmp_path}/a.wav\tYES", "../a.wav\tNO")
-    assert len(manifest.read(listed, "train", allow_outside=True)) == 2
+    assert len(list(manifest.read(listed, "train", allow_outside=True))) == 2
