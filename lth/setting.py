@@ -256,7 +256,7 @@ def prepare(config: DictConfig, known: str | None = None) -> Setting:
     check_choices(config, tokens, model.family)
     corpus = drop_too_short(
         corpus,
-        lambda samples: model.out_length(features.frames(samples)),
+        functools.lru_cache(2**14)(lambda samples: model.out_length(features.frames(samples))),
         lambda text: model.frames_needed(tokens.encode(text).tolist()),
         perturbation.shortest,
     )

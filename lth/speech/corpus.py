@@ -71,12 +71,13 @@ def probe(audio: Path, origin: str) -> tuple[int, int, int]:
     if not audio.is_file():
         raise absent(audio, origin)
     try:
-        info = soundfile.info(audio)
+        with soundfile.SoundFile(audio) as file:
+            frames, rate, channels = file.frames, file.samplerate, file.channels
     except soundfile.SoundFileError as error:
         raise UserError(f"{origin}: {audio} cannot be decoded ({error}); replace it.") from None
-    if info.frames == 0:
+    if frames == 0:
         raise UserError(f"{origin}: {audio} holds no samples; replace it.")
-    return info.frames, info.samplerate, info.channels
+    return frames, rate, channels
 
 
 def absent(audio: Path, origin: str) -> UserError:
@@ -143,7 +144,7 @@ def said(cuts: CutSet | Iterable[MonoCut]) -> Iterator[Said]:
 
 
 def without(cuts: CutSet, ids: frozenset[str]) -> CutSet:
-    """The split but for these utterances."""
+    """The split but for these utterances of it."""
     if hasattr(cuts.cuts, "without"):
         return CutSet(cuts.cuts.without(ids))
     return cuts.filter(partial(_is_not_in, ids))
@@ -206,17 +207,18 @@ def drop_too_short(
     to `corpus.dropped`.
     """
     short = [one.id for one in said(corpus.train) if frames(shortest(one.num_samples)) < max(1, needed(one.text))]
-    scored = (corpus.dev, *corpus.tests.values())
-    silent = [one.id for cuts in scored for one in said(cuts) if frames(one.num_samples) < 1]
-    if not short and not silent:
+    scored = {"dev": corpus.dev, **corpus.tests}
+    silent = {name: [one.id for one in said(c) if frames(one.num_samples) < 1] for name, c in scored.items()}
+    if not short and not any(silent.values()):
         return corpus
-    ids = frozenset(short + silent)
-    found = {"train: too short for its text": short, "dev or test: too short for one frame": silent}
+    kept = {name: without(cuts, frozenset(silent[name])) for name, cuts in scored.items()}
+    unheard = [id for ids in silent.values() for id in ids]
+    found = {"train: too short for its text": short, "dev or test: too short for one frame": unheard}
     return replace(
         corpus,
-        train=without(corpus.train, ids),
-        dev=without(corpus.dev, ids),
-        tests={name: without(cuts, ids) for name, cuts in corpus.tests.items()},
+        train=without(corpus.train, frozenset(short)),
+        dev=kept.pop("dev"),
+        tests=kept,
         dropped={**corpus.dropped, **{reason: ids for reason, ids in found.items() if ids}},
     )
 

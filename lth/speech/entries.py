@@ -60,12 +60,12 @@ class _Locate:
 
     def __call__(self, audio: str, origin: str) -> tuple[str, int, int]:
         """Path, bytes and time of an audio file. Raises UserError where there is none, or it may not be there."""
-        path = self.folder / audio
+        path = os.path.join(self.folder, audio)  # noqa: PTH118 - a Path is ten times slower
         try:
-            inside = self._is_inside(path.parent)
+            inside = self._is_inside(path.rpartition("/")[0])
             info = self._stat(path, os.lstat)
             if info and stat.S_ISLNK(info.st_mode):
-                inside = path.resolve().is_relative_to(self._resolved)
+                inside = Path(path).resolve().is_relative_to(self._resolved)
                 info = self._stat(path, os.stat)
         except (OSError, ValueError, RuntimeError) as error:  # too long a name, a NUL in it, a link to itself
             raise UserError(f"{origin}: {audio[:80]!r} is not a path ({error}); correct it.") from None
@@ -75,16 +75,16 @@ class _Locate:
                 "set corpus.allow_outside=true if you trust this manifest."
             )
         if info is None or not stat.S_ISREG(info.st_mode):
-            raise absent(path, origin)
-        return str(path), info.st_size, info.st_mtime_ns
+            raise absent(Path(path), origin)
+        return path, info.st_size, info.st_mtime_ns
 
-    def _is_inside(self, parent: Path) -> bool:
+    def _is_inside(self, parent: str) -> bool:
         if parent not in self._inside:
-            self._inside[parent] = parent.resolve().is_relative_to(self._resolved)
+            self._inside[parent] = Path(parent).resolve().is_relative_to(self._resolved)
         return self._inside[parent]
 
     @staticmethod
-    def _stat(path: Path, look) -> os.stat_result | None:
+    def _stat(path: str, look) -> os.stat_result | None:
         try:
             return look(path)
         except (FileNotFoundError, NotADirectoryError):

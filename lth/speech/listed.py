@@ -75,28 +75,36 @@ class Listed:
     paths: tuple[Path, ...]
     dropped: frozenset[str] = frozenset()
 
-    def lines(self) -> Iterator[Line]:
-        for path in self.paths:
-            with path.open(encoding="utf-8", newline="\n") as file:
-                for line in map(json.loads, file):
-                    if line[0] not in self.dropped:
-                        yield Line(*line)
-
     def said(self) -> Iterator[Said]:
-        return (Said(*line[:5]) for line in self.lines())
+        """Of every utterance, without its cut being made."""
+        return (Said(*line[:5]) for line in self._lines())
 
     def without(self, ids: frozenset[str]) -> "Listed":
+        """But for these, all of which it has now."""
         return Listed(self.paths, self.dropped | ids)
 
     def __iter__(self) -> Iterator[MonoCut]:
-        return (line.cut() for line in self.lines())
+        return (Line(*line).cut() for line in self._lines())
+
+    def __len__(self) -> int:
+        return self._length - len(self.dropped)
 
     @cached_property
     def _length(self) -> int:
-        return sum(1 for _ in self.lines())
+        length = 0
+        for path in self.paths:
+            with path.open("rb") as file:
+                length += sum(1 for _ in file)
+        return length
 
-    def __len__(self) -> int:
-        return self._length
+    def _lines(self) -> Iterator[list]:
+        scan = json.JSONDecoder().scan_once  # of what `write` wrote, twice as fast as json.loads
+        for path in self.paths:
+            with path.open(encoding="utf-8", newline="\n") as file:
+                for text in file:
+                    line, _ = scan(text, 0)
+                    if line[0] not in self.dropped:
+                        yield line
 
 
 def listed(*paths: Path) -> CutSet:

@@ -83,12 +83,12 @@ def _fill(folder: Path, splits: Mapping[str, Iterable[Entry]]) -> None:
     """Look into every audio file, and keep what has to be known of it; a broken reading leaves nothing behind."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as work, ThreadPoolExecutor(8) as threads:
-        new, prints = Path(work) / "new", []
+        new, prints, look = Path(work) / "new", [], _Look()
         new.mkdir()
         for number, (split, entries) in enumerate(splits.items()):
 
             def lines(split: str = split, entries: Iterable[Entry] = entries) -> Iterator[Line]:
-                for found in _in_order(threads, _look, entries):
+                for found in _in_order(threads, look, entries):
                     for line, digest in found:
                         prints.append(print_of(split, Said(*line[:5]), digest))
                         yield line
@@ -113,15 +113,25 @@ def _in_order(threads: ThreadPoolExecutor, look, entries: Iterable[Entry], size:
         yield one.result()
 
 
-def _look(entries: list[Entry]) -> list[tuple[Line, str]]:
-    """The lines of utterances and the `extract` of their audio, for which each file is opened once."""
-    known: dict[str, tuple] = {}
-    found = []
-    for entry in entries:
-        if entry.audio not in known:
-            audio = Path(entry.audio)
-            known[entry.audio] = source_of(recording(entry.id, audio, entry.origin)), extract(audio)
-        source, digest = known[entry.audio]
-        said = (entry.id, entry.text, entry.speaker, source[-1], entry.origin)
-        found.append((Line(*said, *source), digest))
-    return found
+class _Look:
+    """From entries to their lines and the `extract` of their audio. The files seen last are not opened again."""
+
+    def __init__(self, last: int = 10_000):
+        self._known: dict[str, tuple] = {}
+        self._last = last
+
+    def __call__(self, entries: list[Entry]) -> list[tuple[Line, str]]:
+        found = []
+        for entry in entries:
+            source, digest = self._known.get(entry.audio) or self._open(entry)
+            said = (entry.id, entry.text, entry.speaker, source[-1], entry.origin)
+            found.append((Line(*said, *source), digest))
+        return found
+
+    def _open(self, entry: Entry) -> tuple[tuple, str]:
+        audio = Path(entry.audio)
+        found = source_of(recording(entry.id, audio, entry.origin)), extract(audio)
+        if len(self._known) >= self._last:
+            self._known.clear()
+        self._known[entry.audio] = found
+        return found
