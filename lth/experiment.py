@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from torch import Tensor
@@ -21,12 +22,14 @@ from lth.display import Display
 from lth.evidence import gather
 from lth.folder import ExperimentFolder, claim
 from lth.gradual import gradual
+from lth.memory import check_memory
 from lth.resume import resume, same_weights
 from lth.rewinding import Round, Ticket, first_ticket, rewinding
 from lth.robustness import Condition, chosen, conditions, history, measure, summary
 from lth.round import ingredients, play
 from lth.schema import check
 from lth.setting import Setting, count, prepare
+from lth.speech.corpus import SAMPLING_RATE
 from lth.start import Start, start
 from lth.store import Store, StoredRound, round_key
 from lth.strategy import Strategy, named
@@ -62,6 +65,7 @@ def run(
     begin = past.start if past else begin or start(config)
     rounds = strategy.rounds(config.rounds, config.target, begin.density)
     fresh = prepare(config, begin.tokens)
+    fits(fresh)
     setting, mask = begin.prepare(fresh)
     grid = conditions(config, setting.noise)
     layers = list(setting.layers.values())
@@ -257,6 +261,18 @@ def opening(setting: Setting, folder: ExperimentFolder, first: Mask, plan: Seque
         f"training: {setting.config.trainer.max_epochs} epochs a round on {setting.machine.accelerator}, "
         f"{setting.machine.precision}{how}; results in {folder.path}"
     )
+
+
+def fits(setting: Setting) -> None:
+    """UserError where the training would take more memory than there is."""
+    options, longest = setting.config.trainer, max(cut.num_samples for cut in setting.corpus.train)
+    together = options.batch_size
+    if options.max_duration:
+        together = max(1, int(options.max_duration / (longest / SAMPLING_RATE)))
+    with torch.random.fork_rng(devices=[]):
+        model = setting.model()
+    frames = setting.features.frames(longest)
+    check_memory(model, setting.features.bins, frames, min(together, setting.utterances), setting.machine.accelerator)
 
 
 def emptied(mask: Mask, before: Mask) -> str:

@@ -55,6 +55,7 @@ class Ticket:
         weights: reads its trained weights.
         found: reads the experiment that found it.
         epoch: of late rewinding: ``init`` are the weights at its end, and training goes on from there.
+        home: the folder of the experiment that found it, if that is here.
     """
 
     init: Mapping[str, Tensor]
@@ -66,6 +67,7 @@ class Ticket:
     weights: Callable[[], dict[str, Tensor]]
     found: Callable[[], Found]
     epoch: int = 0
+    home: Path | None = None
 
 
 def find(config: DictConfig) -> Ticket | None:
@@ -123,6 +125,7 @@ def from_path(path: Path) -> Ticket:
         weights=lambda: _weights(folder),
         found=lambda: _found(path, home, number, metrics),
         epoch=late.epoch if late else 0,
+        home=home,
     )
 
 

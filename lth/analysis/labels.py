@@ -15,6 +15,7 @@ AXES = ("schedule", "allocation", "criterion", "structure", "rewind")
 PARTS = ("strategy", "noise", "model", "features", "augment", "trainer", "decoder")
 #: Options that name what the options after them are of: where these differ, those say nothing.
 KINDS = {"model", "model encoder"}
+SAID = {"exclude"}  # by the label itself
 SILENT = {"workers", "threads", "log_every", "root", "accelerator", "precision", "part"}
 
 
@@ -41,7 +42,7 @@ def labelled(experiments: "Sequence[Experiment]") -> "list[Experiment]":
         differing = [key for key in keys if len({str(o.get(key)) for o in options}) > 1]
         differing = [key for key in differing if not any(key.startswith(f"{kind} ") for kind in KINDS & {*differing})]
         for one, own in zip(group, options, strict=True):
-            said = [key for key in differing if key != "from" or own.get(key)]  # nothing is not a place
+            said = [key for key in differing if own.get(key) is not None]  # nothing sets nothing apart
             added[one.id] = "".join(
                 f", {own[key]}" if key == "model" else f", {key} {own.get(key)}" for key in said[:3]
             )
@@ -76,7 +77,7 @@ def _options(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             continue
         for key, value in (config.get(part) or {}).items():
             choice = part == "strategy" and isinstance(value, Mapping)  # the label says it
-            if not choice and not key.startswith("_") and key not in SILENT:
+            if not choice and not key.startswith("_") and key not in SAID | SILENT:
                 yield (key if part == "strategy" else f"{part} {key}"), value
     if config.get("ticket"):
         yield "from", config["ticket"]

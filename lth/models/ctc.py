@@ -24,7 +24,11 @@ CTCLoss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
 class CTCModel(nn.Module):
-    """A model whose ``forward`` returns (B, T', tokens) logits."""
+    """A model whose ``forward`` returns (B, T', tokens) logits.
+
+    ``output``, its last layer, makes them of what ``encode`` returns, (B, T', units) and lengths: what a transducer
+    takes as its encoder.
+    """
 
     family = "ctc"
 

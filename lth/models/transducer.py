@@ -72,7 +72,7 @@ class Transducer(nn.Module):
             to align without it. 0: the encoder has no output layer.
 
     Raises:
-        ValueError: a size below 1, or a negative weight.
+        ValueError: a size below 1, a negative weight, or an encoder of another family.
     """
 
     family = "transducer"
@@ -93,6 +93,8 @@ class Transducer(nn.Module):
             raise ValueError(f"predictor and joint are at least 1 and ctc_weight is not negative, not {ctc_weight}")
         self.ctc_weight = ctc_weight
         self.encoder = encoder(features=features, tokens=tokens)
+        if not isinstance(self.encoder, CTCModel):
+            raise ValueError(f"encoder is a CTC model, not a {type(self.encoder).__name__}")
         units = self.encoder.output.in_features
         if not ctc_weight:
             self.encoder.output = None

@@ -4,9 +4,12 @@ from functools import partial
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
+from lth.decoding.choose import FAMILIES, options
 from lth.models.lengths import valid_frames
 from lth.setting import build
+from lth.speech.tokens import CharacterTokens
 from lth.training.losses import ctc
 from tests.configs import compose
 from tests.models.small import SMALL
@@ -46,6 +49,25 @@ def test_an_utterance_alone_and_in_any_batch(model):
         alone, (frames,) = model(x[n : n + 1, :length], lengths[n : n + 1])
         assert frames == out[n] == model.out_length(length)
         torch.testing.assert_close(together[n, :frames], alone[0], rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_an_utterance_is_heard_alone_as_in_any_batch(model):
+    x, lengths, *_ = batch([120, 77, 93])
+    settle(model, x, lengths)
+    for p in model.eval().parameters():
+        p.mul_(1.5)  # so that there is something to hear
+    encoded = model(x, lengths)
+    for name in [name for name, families in FAMILIES.items() if model.family in families and name != "ctcdecode"]:
+        config = OmegaConf.create(options(compose(f"decoder={name}").decoder))
+        decode = build(config, tokens=CharacterTokens("abcdefg "), family=model.family)
+        together = decode(model, *encoded)
+        one_by_one = [
+            decode(model, *model(x[n : n + 1, :length], lengths[n : n + 1]))[0]
+            for n, length in enumerate(lengths.tolist())
+        ]
+        assert together == one_by_one, name
+        assert any(together), name
 
 
 def test_padding_does_not_reach_the_training_signal(model):

@@ -91,7 +91,12 @@ def test_either_encoder_by_a_word():
 
 @pytest.mark.parametrize(
     ("word", "said"),
-    [("model.joint=0", "at least 1"), ("model.ctc_weight=-1", "-1"), ("model.encoder.layers=1.5", "whole number")],
+    [
+        ("model.joint=0", "at least 1"),
+        ("model.ctc_weight=-1", "-1"),
+        ("model.encoder.layers=1.5", "whole number"),
+        ("model@model.encoder=transformer", "not a Transformer"),
+    ],
 )
 def test_what_will_not_do_is_said(word, said):
     with pytest.raises(UserError, match=said):

@@ -110,7 +110,7 @@ def test_the_rate_follows_the_utterances_seen():
     group = {"lr": None}
     module = Recogniser(
         nn.Linear(1, 1), nn.Identity(), None,
-        augment=None, lr=2.0, weight_decay=0.0, rate=lambda progress: progress, utterances=10, seed=0,
+        ctc=None, augment=None, lr=2.0, weight_decay=0.0, rate=lambda progress: progress, utterances=10, seed=0,
     )  # fmt: skip
     module.optimizers = lambda: SimpleNamespace(param_groups=[group])
     module._trainer = SimpleNamespace(max_epochs=4, current_epoch=1)

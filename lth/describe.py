@@ -1,0 +1,81 @@
+"""What a model costs, sees, and what of it may be pruned: ``python -m lth.describe model=...``."""
+
+import json
+import sys
+
+import hydra
+from omegaconf import DictConfig
+
+from run import complain, exit_codes
+
+
+@hydra.main(version_base="1.3", config_path="../conf", config_name="describe")
+def main(config: DictConfig) -> None:
+    """What Hydra calls."""
+    try:
+        describe(config)
+    except Exception as error:
+        exit_codes.append(complain(error, "lth.describe"))
+
+
+def describe(config: DictConfig) -> dict:
+    """Print and return what is known of the model."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from lth.errors import UserError
+    from lth.models.report import report, rows
+    from lth.setting import build
+
+    if not isinstance(config.classes, int) or config.classes < 2:
+        raise UserError(f"classes={config.classes} will not do: it is a whole number, at least 2")
+    features = build(config.features)
+    model = build(config.model, features=features.bins, tokens=config.classes)
+    ratios = config.strategy.get("ratios")
+    layers = rows(model, len(ratios) if ratios is not None else 3)
+    found = report(model, features.bins)
+    rate = 1 / config.features.hop
+    before, after = (None if n is None else round(n / rate, 3) for n in found.receptive)
+    said = {
+        "family": model.family,
+        "classes": config.classes,
+        "parameters": found.parameters,
+        "prunable": found.prunable,
+        "gmacs_per_audio_second": round(found.macs * rate / 1e9, 4),
+        "frames_per_second": round(found.frames * rate, 2),
+        "seconds_seen_before": before,
+        "seconds_seen_after": after,
+        "layers": [
+            {"group": group, "layer": layer, "parameter": name, "shape": list(tensor.shape), "values": tensor.numel()}
+            for layer, name, tensor, group in layers
+        ],
+    }
+    if config.json:
+        print(json.dumps(said, indent=1))
+        return said
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    share = f"{found.prunable / found.parameters:.1%}"
+    console.print(f"{found.parameters:,} parameters, {found.prunable:,} of them prunable ({share})")
+    console.print(f"{said['gmacs_per_audio_second']} billion multiply-accumulates for a second of audio (of 10 s)")
+    console.print(f"{said['frames_per_second']:g} output frames a second")
+    console.print(f"a frame sees {_far(before)} before it and {_far(after)} after it")
+    table = Table("group", "layer", "parameter", "shape", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("values", justify="right")
+    for one in said["layers"]:
+        shape = " × ".join(map(str, one["shape"]))
+        table.add_row(str(one["group"]), one["layer"], one["parameter"], shape, f"{one['values']:,}")
+    console.print(table)
+    return said
+
+
+def _far(seconds: float | None) -> str:
+    return "all that comes" if seconds is None else f"{seconds:g} s"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (Exception, KeyboardInterrupt) as error:
+        exit_codes.append(complain(error, "lth.describe"))
+    sys.exit(max(exit_codes, default=0))

@@ -1,0 +1,89 @@
+"""How much memory a training will take, before it begins."""
+
+import os
+
+import torch
+from torch import Tensor, nn
+
+from lth.errors import UserError
+
+GIB = 2**30
+#: Frames of the two short utterances that are tried.
+SHORT, LONG = 120, 240
+#: Values of fp32 beside each parameter: its gradient and AdamW's two moments.
+BESIDE = 3
+#: Models with more parameters are not tried out but judged by their parameters alone.
+MOST = 400_000_000
+
+
+def activations(model: nn.Module, bins: int, frames: int) -> float:
+    """Bytes that autograd keeps for the backward pass of one utterance of so many frames, fp32.
+
+    Measured on two short ones and extended by the parabola through them and nothing for none: what attention keeps
+    grows with the square of the length.
+    """
+    short, long = _kept(model, bins, SHORT), _kept(model, bins, LONG)
+    square = (long / LONG - short / SHORT) / (LONG - SHORT)
+    return frames * (short / SHORT + max(0.0, square) * (frames - SHORT))
+
+
+def _kept(model: nn.Module, bins: int, frames: int) -> int:
+    own = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    seen: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            seen[storage.data_ptr()] = storage.nbytes()
+            alive.append(tensor)  # or its address could be given out again
+        return tensor
+
+    alive: list[Tensor] = []
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        model(torch.zeros(1, frames, bins), torch.tensor([frames]))
+    return sum(seen.values())
+
+
+def predicted(model: nn.Module, bins: int, frames: int, utterances: int) -> float:
+    """Bytes of training on batches of so many utterances of so many frames: weights, gradients, moments, activations.
+
+    The loss, what an optimiser's step needs for a moment and the allocator's waste are left out: on the small presets
+    this was 0.5 to 1.1 of what a training took, so that what fits is never refused.
+    """
+    parameters = sum(p.numel() for p in model.parameters())
+    total = 4 * (1 + BESIDE) * parameters
+    if parameters > MOST:
+        return total
+    training = model.training
+    with torch.random.fork_rng(devices=[]):
+        total += utterances * activations(model.train(), bins, frames)
+    model.train(training)
+    return total
+
+
+def available(accelerator: str) -> int:
+    """Bytes of memory that the device has in all."""
+    if accelerator == "cuda":
+        return torch.cuda.mem_get_info()[1]
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def check_memory(
+    model: nn.Module, bins: int, frames: int, utterances: int, accelerator: str, room: int | None = None
+) -> None:
+    """UserError where the prediction is more than the device has.
+
+    Args:
+        model: not used afterwards: its statistics change.
+        frames: of the longest utterance.
+        room: bytes that there are; None: what the device has.
+    """
+    there = available(accelerator) if room is None else room
+    needed = predicted(model, bins, frames, utterances)
+    if needed > there:
+        where = "this GPU" if accelerator == "cuda" else "this machine"
+        raise UserError(
+            f"training takes more than {needed / GIB:.1f} GiB, for {sum(p.numel() for p in model.parameters()):,} "
+            f"parameters and batches of {utterances} utterances of up to {frames} frames, and {where} has "
+            f"{there / GIB:.1f} GiB: lower trainer.batch_size or trainer.max_duration, or choose a smaller model="
+        )

@@ -1,0 +1,119 @@
+"""What a trained network hears in recordings of your own: ``python -m lth.transcribe ticket=... audio=[FILE]``."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from lth.errors import UserError
+from run import complain, exit_codes
+
+if TYPE_CHECKING:
+    import numpy as np
+
+WORDS = ("audio", "longest", "out")
+#: Seconds of audio that are heard together.
+TOGETHER = 120.0
+
+
+@hydra.main(version_base="1.3", config_path="../conf", config_name="transcribe")
+def main(config: DictConfig) -> None:
+    """What Hydra calls."""
+    try:
+        transcribe(config)
+    except Exception as error:
+        exit_codes.append(complain(error, "lth.transcribe"))
+
+
+def transcribe(config: DictConfig) -> list[dict]:
+    """Print each file's text; returns, and writes to ``out``, ``file``, ``text``, ``seconds`` and ``pieces``.
+
+    Raises:
+        UserError: no file, one that cannot be read, or a ticket without weights. The others' texts are kept.
+    """
+    from lth.files import replacing
+    from lth.speech.pieces import WINDOW
+    from lth.store import write_jsonl
+    from lth.trained import trained
+
+    files = OmegaConf.to_container(config)["audio"]
+    files = [files] if isinstance(files, str) else files
+    if not files or not all(isinstance(file, str) for file in files):
+        raise UserError("audio= is missing: name recordings, such as audio=[a.wav,b.flac]")
+    if not isinstance(config.longest, int | float) or config.longest < 2 * WINDOW:
+        raise UserError(f"longest={config.longest} will not do: it is a number of seconds, at least {2 * WINDOW}")
+    setting, recogniser, _ = trained(config, WORDS)
+    found, wrong = [], []
+    for file in files:
+        try:
+            found.append(heard(file, read(Path(file).expanduser()), setting, recogniser, config.longest))
+            print(f"{file}: {found[-1]['text']}" if len(files) > 1 else found[-1]["text"], flush=True)
+        except UserError as error:
+            wrong.append(str(error))
+    if config.out and found:
+        with replacing(Path(config.out)) as temporary:
+            write_jsonl(temporary, found)
+    if wrong:
+        raise UserError("; ".join(wrong))
+    return found
+
+
+def read(file: Path) -> "np.ndarray":
+    """(S,) float32 samples at 16 kHz, the mean of the channels; UserError where there are none."""
+    import soundfile
+    import soxr
+
+    from lth.speech.corpus import SAMPLING_RATE
+
+    if not file.is_file():
+        raise UserError(f"audio: {file} does not exist")
+    try:
+        samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
+    except soundfile.SoundFileError as error:
+        raise UserError(f"audio: {file} cannot be decoded ({error}); convert it to WAV or FLAC") from None
+    if not len(samples):
+        raise UserError(f"audio: {file} holds no samples")
+    mono = samples.mean(axis=1)
+    return mono if rate == SAMPLING_RATE else soxr.resample(mono, rate, SAMPLING_RATE)
+
+
+def heard(file: str, samples: "np.ndarray", setting, recogniser, longest: float) -> dict:
+    """What is said in a recording, piece by piece."""
+    import torch
+    from torch.nn.utils.rnn import pad_sequence
+
+    from lth.speech.corpus import SAMPLING_RATE
+    from lth.speech.pieces import pieces
+
+    parts, texts = pieces(samples, longest), []
+    together = max(1, int(TOGETHER / longest))
+    for n in range(0, len(parts), together):
+        audio = [torch.from_numpy(samples[first:end].copy()) for first, end in parts[n : n + together]]
+        enough = [recogniser.model.out_length(setting.features.frames(len(a))) > 0 for a in audio]
+        some = [a for a, ok in zip(audio, enough, strict=True) if ok]
+        said = iter(_texts(recogniser, pad_sequence(some, batch_first=True), [len(a) for a in some]) if some else [])
+        texts += [next(said) if ok else "" for ok in enough]
+    rows = [
+        {"start": round(first / SAMPLING_RATE, 3), "end": round(end / SAMPLING_RATE, 3), "text": text}
+        for (first, end), text in zip(parts, texts, strict=True)
+    ]
+    text = " ".join(text for text in texts if text)
+    return {"file": file, "text": text, "seconds": round(len(samples) / SAMPLING_RATE, 3), "pieces": rows}
+
+
+def _texts(recogniser, audio, lengths: list[int]) -> list[str]:
+    import torch
+
+    with torch.no_grad():
+        batch = {"audio": audio.to(recogniser.device), "lengths": torch.tensor(lengths, device=recogniser.device)}
+        return recogniser.hypotheses(*recogniser(batch))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (Exception, KeyboardInterrupt) as error:
+        exit_codes.append(complain(error, "lth.transcribe"))
+    sys.exit(max(exit_codes, default=0))

@@ -1,0 +1,79 @@
+"""What a model costs and sees, against counts by hand."""
+
+import json
+
+import hydra
+import pytest
+import torch
+
+from lth.describe import describe
+from lth.errors import UserError
+from lth.models.attention import Attention
+from lth.models.deepspeech2 import DeepSpeech2
+from lth.models.report import macs, receptive_field, report
+from lth.setting import build
+from tests.configs import PROJECT, compose
+from tests.models.small import SMALL
+
+CONV = [{"channels": 3, "kernel": (5, 5), "stride": (2, 2)}, {"channels": 4, "kernel": (3, 3), "stride": (2, 1)}]
+
+
+@pytest.mark.parametrize("rnn, gates", [("lstm", 4), ("gru", 3), ("mingru", None)])
+def test_macs_of_deepspeech2_by_hand(rnn, gates):
+    frames, bins, units, tokens = 100, 20, 6, 7
+    model = DeepSpeech2(bins, tokens, conv=CONV, rnn=rnn, layers=2, units=units, bidirectional=True)
+    first = (10 * 50) * 3 * 25  # 10 bins, 50 frames, 3 channels, a kernel of 25 on one channel
+    second = (5 * 50) * 4 * 3 * 9
+    steps = 50
+    if gates:
+        each = [gates * units * (inputs + units) for inputs in (4 * 5, units)]
+    else:
+        each = [2 * units * inputs for inputs in (4 * 5, units)]
+    expected = first + second + 2 * steps * sum(each) + steps * units * tokens
+    assert macs(model, frames, bins) == expected
+
+
+def test_macs_of_attention_by_hand():
+    """Four projections, scores and their sums."""
+
+    class One(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.attention = Attention(8, 2, 0.0)
+
+        def forward(self, x, lengths):
+            return self.attention(x, self.attention.remember(x)), lengths
+
+    assert macs(One(), 30, 8) == 4 * 30 * 8 * 8 + 2 * 30 * 30 * 8
+
+
+def test_the_receptive_field_by_hand():
+    options = {"conv": CONV, "rnn": "gru", "layers": 1, "units": 6, "bidirectional": False}
+    before, after = receptive_field(DeepSpeech2(20, 7, lookahead=3, **options), 20)
+    # 3 frames of lookahead and 1 of the second convolution at stride 2, 2 of the first; its frame is the later of two
+    assert before is None and after == (3 + 1) * 2 + 2 - 1
+    assert receptive_field(DeepSpeech2(20, 7, conv=CONV, rnn="lstm", layers=1, units=6), 20) == (None, None)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_every_model_is_reported_and_nothing_is_drawn(name):
+    made = build(compose(*SMALL[name]).model, features=80, tokens=9)
+    parameters = dict(made.named_parameters())
+    state = torch.random.get_rng_state()
+    found = report(made, 80)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert found.parameters == sum(p.numel() for p in parameters.values())
+    assert found.prunable == sum(parameters[n].numel() for names in made.prunable().values() for n in names)
+    assert found.macs > 0 and 0 < found.frames <= 1
+
+
+def test_the_command(capsys):
+    with hydra.initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        said = describe(hydra.compose("describe", ["strategy=layerwise", "json=true", "strategy.ratios=[1,2]"]))
+        assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(said))
+        assert [one["group"] for one in said["layers"]] == sorted(one["group"] for one in said["layers"])
+        assert {one["group"] for one in said["layers"]} == {1, 2} and said["frames_per_second"] == 25
+        describe(hydra.compose("describe", ["model=deepspeech2_streaming"]))
+        assert "a frame sees all that comes before it and 0.84 s after it" in capsys.readouterr().out
+        with pytest.raises(UserError, match="classes=1 will not do"):
+            describe(hydra.compose("describe", ["classes=1"]))
