@@ -21,7 +21,7 @@ from lth.decoding.choose import GREEDY, Decoder, check_decoder, key_of, options
 from lth.errors import UserError
 from lth.speech import bpe
 from lth.speech.batches import AudioMemory, Utterances, test_loader, train_loader
-from lth.speech.corpus import Corpus, drop_too_short, unknown_characters
+from lth.speech.corpus import Corpus, drop_too_short, said, unknown_characters
 from lth.speech.features import Features
 from lth.speech.noise import NoiseInjection
 from lth.speech.perturb import Perturbation
@@ -256,7 +256,7 @@ def prepare(config: DictConfig, known: str | None = None) -> Setting:
     check_choices(config, tokens, model.family)
     corpus = drop_too_short(
         corpus,
-        lambda samples: model.out_length(features.frames(samples)),
+        functools.lru_cache(2**14)(lambda samples: model.out_length(features.frames(samples))),
         lambda text: model.frames_needed(tokens.encode(text).tolist()),
         perturbation.shortest,
     )
@@ -321,9 +321,9 @@ def build_perturbation(config: DictConfig) -> Perturbation:
 
 
 def count(cuts: CutSet) -> int:
-    """How many utterances; a lazy set has no length and is read through."""
-    return sum(1 for _ in cuts) if cuts.is_lazy else len(cuts)
+    """How many utterances; a lazy set may have no length, and is read through."""
+    return len(cuts) if hasattr(cuts.cuts, "__len__") else sum(1 for _ in said(cuts))
 
 
 def _texts(cuts: CutSet) -> list[str]:
-    return [cut.supervisions[0].text for cut in cuts]
+    return [one.text for one in said(cuts)]

@@ -5,9 +5,10 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lhotse import CutSet, MonoCut, combine
+from lhotse import CutSet, MonoCut
 
 from lth.speech.corpus import fingerprint
+from lth.speech.listed import Line, listed, write
 
 EAGER = 50_000
 """Splits of at most this many utterances are held in memory, larger ones read from the cache each time."""
@@ -20,20 +21,20 @@ def cached(name: str, sources: Sequence[Path], cache: Path, read: Callable[[], l
     """
     stats = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in sources]
     key = hashlib.sha256(repr(stats).encode()).hexdigest()[:16]
-    manifest, digest = cache / f"{name}-{key}.jsonl", cache / f"{name}-{key}.fingerprint"
-    if not manifest.is_file() or not digest.is_file():
+    lines, digest = cache / f"{name}-{key}.lines", cache / f"{name}-{key}.fingerprint"
+    if not lines.is_file() or not digest.is_file():
         cuts = read()
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as folder:  # whole files only, whoever else reads
             work = Path(folder)
             (work / digest.name).write_text(fingerprint({name: cuts}))
-            CutSet.from_cuts(cuts).to_jsonl(work / manifest.name)
+            write(work / lines.name, map(Line.of, cuts))
             (work / digest.name).replace(digest)
-            (work / manifest.name).replace(manifest)
-    return CutSet.from_jsonl_lazy(manifest), digest.read_text()
+            (work / lines.name).replace(lines)
+    return listed(lines), digest.read_text()
 
 
 def together(sets: Sequence[CutSet]) -> CutSet:
-    """Several sets as one, in memory unless it is large."""
-    joined = combine(*sets) if len(sets) > 1 else sets[0]
-    return joined.to_eager() if sum(map(len, sets)) <= EAGER else joined
+    """Several sets that were cached as one, in memory unless it is large."""
+    joined = listed(*(path for cuts in sets for path in cuts.cuts.paths))
+    return joined.to_eager() if len(joined.cuts) <= EAGER else joined

@@ -1,10 +1,11 @@
 """A corpus: train, dev and test utterances as lhotse cuts, and what every loader of one needs."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import soundfile
@@ -55,21 +56,33 @@ def recording(id: str, audio: Path, origin: str) -> Recording:
 
     Raises UserError when the file is missing, empty, or not audio that libsndfile reads.
     """
-    if not audio.is_file():
-        raise UserError(f"{origin} names the audio file {audio}, which does not exist; add it.")
-    try:
-        info = soundfile.info(audio)
-    except soundfile.SoundFileError as error:
-        raise UserError(f"{origin}: {audio} cannot be decoded ({error}); replace it.") from None
-    if info.frames == 0:
-        raise UserError(f"{origin}: {audio} holds no samples; replace it.")
+    frames, rate, channels = probe(audio, origin)
     return Recording(
         id=id,
-        sources=[AudioSource(type="file", channels=list(range(info.channels)), source=str(audio))],
-        sampling_rate=info.samplerate,
-        num_samples=info.frames,
-        duration=info.frames / info.samplerate,
+        sources=[AudioSource(type="file", channels=list(range(channels)), source=str(audio))],
+        sampling_rate=rate,
+        num_samples=frames,
+        duration=frames / rate,
     ).resample(SAMPLING_RATE)
+
+
+def probe(audio: Path, origin: str) -> tuple[int, int, int]:
+    """Frames, rate and channels of an audio file, from its header; raises as `recording` does."""
+    if not audio.is_file():
+        raise absent(audio, origin)
+    try:
+        with soundfile.SoundFile(audio) as file:
+            frames, rate, channels = file.frames, file.samplerate, file.channels
+    except soundfile.SoundFileError as error:
+        raise UserError(f"{origin}: {audio} cannot be decoded ({error}); replace it.") from None
+    if frames == 0:
+        raise UserError(f"{origin}: {audio} holds no samples; replace it.")
+    return frames, rate, channels
+
+
+def absent(audio: Path, origin: str) -> UserError:
+    """What to raise for audio that is not there."""
+    return UserError(f"{origin} names the audio file {audio}, which does not exist; add it.")
 
 
 def segment(
@@ -109,6 +122,38 @@ def load_audio(cut: MonoCut) -> np.ndarray:
         raise UserError(f"{where} cannot be decoded ({type(error).__name__}); replace it.") from None
 
 
+class Said(NamedTuple):
+    """What has to be known of every utterance before a training begins."""
+
+    id: str
+    text: str
+    speaker: str
+    num_samples: int  # at 16 kHz
+    origin: str
+
+
+def said(cuts: CutSet | Iterable[MonoCut]) -> Iterator[Said]:
+    """Of every utterance, without a cut being made of it where the split is a list on disk."""
+    held = getattr(cuts, "cuts", cuts)
+    if hasattr(held, "said"):
+        yield from held.said()
+        return
+    for cut in cuts:
+        spoken = cut.supervisions[0]
+        yield Said(cut.id, spoken.text, spoken.speaker, cut.num_samples, cut.custom["origin"])
+
+
+def without(cuts: CutSet, ids: frozenset[str]) -> CutSet:
+    """The split but for these utterances of it."""
+    if hasattr(cuts.cuts, "without"):
+        return CutSet(cuts.cuts.without(ids))
+    return cuts.filter(partial(_is_not_in, ids))
+
+
+def _is_not_in(ids: frozenset[str], cut: MonoCut) -> bool:  # a function, since lazy sets go to workers
+    return cut.id not in ids
+
+
 def fingerprint(splits: Mapping[str, Iterable[MonoCut]]) -> str:
     """Hex SHA-256 of what the splits contain, the same wherever the files lie.
 
@@ -117,15 +162,27 @@ def fingerprint(splits: Mapping[str, Iterable[MonoCut]]) -> str:
     """
     lines = []
     for split, cuts in splits.items():
-        for cut in cuts:
-            said = cut.supervisions[0]
-            parts = (split, cut.id, said.speaker, said.text, str(cut.num_samples), _extract(audio_file(cut)))
-            parts += (str(cut.start),) if cut.start else ()
-            lines.append("\t".join(parts))
-    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+        for cut, one in zip(cuts, said(cuts), strict=True):
+            lines.append(print_of(split, one, extract(audio_file(cut)), cut.start))
+    return fingerprint_of(lines)
 
 
-def _extract(path: Path, block: int = 4096) -> str:
+def print_of(split: str, one: Said, digest: str, start: float = 0) -> bytes:
+    """What a corpus's fingerprint covers of an utterance; `digest` is its audio file's `extract`."""
+    parts = (split, one.id, one.speaker, one.text, str(one.num_samples), digest)
+    return "\t".join(parts + ((str(start),) if start else ())).encode()
+
+
+def fingerprint_of(lines: list[bytes]) -> str:
+    """The fingerprint of a corpus from `print_of` each utterance, in any order; sorts the list."""
+    lines.sort()
+    digest = hashlib.sha256()
+    for number, line in enumerate(lines):
+        digest.update(b"\n" + line if number else line)
+    return digest.hexdigest()
+
+
+def extract(path: Path, block: int = 4096) -> str:
     with path.open("rb") as file:
         size = file.seek(0, 2)
         digest = hashlib.sha256(str(size).encode())
@@ -149,24 +206,21 @@ def drop_too_short(
     test are scored, not trained on, so there only those without a single frame go. What was dropped is added
     to `corpus.dropped`.
     """
-    short = [c.id for c in corpus.train if frames(shortest(c.num_samples)) < max(1, needed(c.supervisions[0].text))]
-    scored = (corpus.dev, *corpus.tests.values())
-    silent = [cut.id for cuts in scored for cut in cuts if frames(cut.num_samples) < 1]
-    if not short and not silent:
+    short = [one.id for one in said(corpus.train) if frames(shortest(one.num_samples)) < max(1, needed(one.text))]
+    scored = {"dev": corpus.dev, **corpus.tests}
+    silent = {name: [one.id for one in said(c) if frames(one.num_samples) < 1] for name, c in scored.items()}
+    if not short and not any(silent.values()):
         return corpus
-    kept = partial(_is_not_in, frozenset(short + silent))
-    found = {"train: too short for its text": short, "dev or test: too short for one frame": silent}
+    kept = {name: without(cuts, frozenset(silent[name])) for name, cuts in scored.items()}
+    unheard = [id for ids in silent.values() for id in ids]
+    found = {"train: too short for its text": short, "dev or test: too short for one frame": unheard}
     return replace(
         corpus,
-        train=corpus.train.filter(kept),
-        dev=corpus.dev.filter(kept),
-        tests={name: cuts.filter(kept) for name, cuts in corpus.tests.items()},
+        train=without(corpus.train, frozenset(short)),
+        dev=kept.pop("dev"),
+        tests=kept,
         dropped={**corpus.dropped, **{reason: ids for reason, ids in found.items() if ids}},
     )
-
-
-def _is_not_in(ids: frozenset[str], cut: MonoCut) -> bool:  # a function, since lazy sets go to workers
-    return cut.id not in ids
 
 
 def unknown_characters(splits: Mapping[str, Iterable[MonoCut]], symbols: Iterable[str]) -> str | None:
@@ -176,24 +230,27 @@ def unknown_characters(splits: Mapping[str, Iterable[MonoCut]], symbols: Iterabl
     """
     known = frozenset(symbols)
     for cuts in splits.values():
-        for cut in cuts:
-            for character in cut.supervisions[0].text:
-                if character not in known:
-                    where, named = cut.custom["origin"], f"utterance {cut.id}"
-                    where += "" if where == named else f" ({named})"
-                    return f"{where} contains the character {character!r} (U+{ord(character):04X})"
+        for one in said(cuts):
+            if not known.issuperset(one.text):
+                character = next(character for character in one.text if character not in known)
+                where, named = one.origin, f"utterance {one.id}"
+                where += "" if where == named else f" ({named})"
+                return f"{where} contains the character {character!r} (U+{ord(character):04X})"
     return None
 
 
-def check_unique(splits: Mapping[str, Iterable[MonoCut]]) -> None:
-    """Raises UserError when two utterances of the corpus have the same id."""
-    seen: dict[str, str] = {}
-    for split, cuts in splits.items():
-        for cut in cuts:
-            origin = f"{cut.custom['origin']} ({split})"
-            if cut.id in seen:
-                raise UserError(f"{origin} has the id {cut.id} of {seen[cut.id]}; give each its own.")
-            seen[cut.id] = origin
+class Ids:
+    """The ids of a corpus so far."""
+
+    def __init__(self):
+        self._seen: dict[str, tuple[str, str]] = {}
+
+    def add(self, id: str, origin: str, split: str) -> None:
+        """Raises UserError when an utterance had this id before."""
+        if id in self._seen:
+            before = "{} ({})".format(*self._seen[id])
+            raise UserError(f"{origin} ({split}) has the id {id} of {before}; give each its own.")
+        self._seen[id] = (origin, split)
 
 
 def corpus_folder(root: str | Path | None, name: str, contains: str, get: str) -> Path:

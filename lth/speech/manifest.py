@@ -1,16 +1,29 @@
 """A user's own recordings: one JSONL or TSV file of audio paths and texts per split."""
 
-import json
-from collections.abc import Iterator, Mapping
+import errno
+import hashlib
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
-from lhotse import CutSet, MonoCut
+from lhotse import CutSet
 
 from lth.errors import UserError
-from lth.speech.corpus import Corpus, check_unique, fingerprint, utterance
-
-KEYS = ("audio", "text", "speaker", "id")
-"""The columns or keys of a manifest; the first two are required."""
+from lth.speech.cached import together
+from lth.speech.corpus import (
+    Corpus,
+    Ids,
+    Said,
+    extract,
+    fingerprint,
+    fingerprint_of,
+    print_of,
+    recording,
+)
+from lth.speech.entries import Entry, read
+from lth.speech.listed import Line, listed, source_of, write
 
 
 def load(
@@ -19,8 +32,12 @@ def load(
     test: str | Path | Mapping[str, str | Path] | None,
     allow_outside: bool = False,
     name: str = "manifest",
+    cache: str | Path | None = None,
 ) -> Corpus:
     """The corpus of three manifests; `test` may also map the names of several test sets to manifests.
+
+    cache: where what is read of the audio is kept, until a line or the size or time of an audio file changes; None
+    to read all of it each time.
 
     Raises UserError, naming manifest and line, for a missing file, an empty text, audio that cannot be
     decoded, an id used twice, a malformed line, and (unless `allow_outside`) an audio path that leaves the
@@ -33,76 +50,88 @@ def load(
     for split, path in paths.items():
         if path is None:
             raise UserError(f"corpus.{split} is not set: give a JSONL or TSV file of the {split} utterances.")
-    splits = {split: read(path, split, allow_outside) for split, path in paths.items()}
-    check_unique(splits)
-    cuts = {split: CutSet.from_cuts(entries) for split, entries in splits.items()}
-    return Corpus(name, cuts.pop("train"), cuts.pop("dev"), cuts, fingerprint(splits))
+
+    def entries(split: str) -> Iterator[Entry]:
+        return read(paths[split], split, allow_outside)
+
+    key = _check(paths, entries)
+    if cache is None:
+        cuts = {split: [entry.cut() for entry in entries(split)] for split in paths}
+        digest = fingerprint(cuts)
+        cuts = {split: CutSet.from_cuts(some) for split, some in cuts.items()}
+    else:
+        folder = Path(cache) / key
+        if not folder.is_dir():
+            _fill(folder, {split: entries(split) for split in paths})
+        cuts = {split: together([listed(folder / f"{n}.lines")]) for n, split in enumerate(paths)}
+        digest = (folder / "fingerprint").read_text()
+    return Corpus(name, cuts.pop("train"), cuts.pop("dev"), cuts, digest)
 
 
-def read(path: str | Path, split: str, allow_outside: bool = False) -> list[MonoCut]:
-    """The cuts of one manifest. Without an id of its own, an utterance is called `<split>-<audio path>`."""
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise UserError(f"the manifest {path} (corpus.{split}) does not exist; correct the path.")
-    cuts = []
-    for number, row in _rows(path):
-        origin = f"{path.name} line {number}"
-        audio, text, speaker, id = (" ".join(row.get(key, "").split()) for key in KEYS)
-        audio = row["audio"].strip() if audio else ""  # a path keeps the spaces within
-        for key, value in (("audio path", audio), ("text", text)):
-            if not value:
-                raise UserError(f"{origin} has an empty {key}; fill it in or remove the line.")
-        file = _locate(path.parent, audio, origin, allow_outside)
-        cuts.append(utterance(id or f"{split}-{audio}", file, text, speaker or "unknown", origin))
-    if not cuts:
-        raise UserError(f"the manifest {path} (corpus.{split}) lists no utterance; add some.")
-    return cuts
+def _check(paths: Mapping[str, str | Path], entries) -> str:
+    """Read all lines, and give a key of them: the same until a line, or an audio file's size or time, changes."""
+    ids, digest = Ids(), hashlib.sha256(b"1")  # to be raised with what a list of lines holds
+    for split in paths:
+        digest.update(repr(split).encode())
+        for entry in entries(split):
+            ids.add(entry.id, entry.origin, split)
+            digest.update(repr(entry).encode())
+    return digest.hexdigest()[:16]
 
 
-def _locate(folder: Path, audio: str, origin: str, allow_outside: bool) -> Path:
-    try:
-        inside = (folder / audio).resolve().is_relative_to(folder.resolve())
-        (folder / audio).is_file()
-    except (OSError, ValueError) as error:  # too long a name, a NUL in it
-        raise UserError(f"{origin}: {audio[:80]!r} is not a path ({error}); correct it.") from None
-    if not inside and not allow_outside:
-        raise UserError(
-            f"{origin} names {audio}, which is outside the manifest's folder {folder}; "
-            "set corpus.allow_outside=true if you trust this manifest."
-        )
-    return folder / audio
+def _fill(folder: Path, splits: Mapping[str, Iterable[Entry]]) -> None:
+    """Look into every audio file, and keep what has to be known of it; a broken reading leaves nothing behind."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as work, ThreadPoolExecutor(8) as threads:
+        new, prints, look = Path(work) / "new", [], _Look()
+        new.mkdir()
+        for number, (split, entries) in enumerate(splits.items()):
 
+            def lines(split: str = split, entries: Iterable[Entry] = entries) -> Iterator[Line]:
+                for found in _in_order(threads, look, entries):
+                    for line, digest in found:
+                        prints.append(print_of(split, Said(*line[:5]), digest))
+                        yield line
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8.") from None
-    numbered = [(number, line.rstrip("\r")) for number, line in enumerate(lines, 1) if line.strip()]
-    return (_json_rows if path.suffix in (".jsonl", ".json") else _tsv_rows)(path.name, numbered)
-
-
-def _json_rows(name: str, lines: list[tuple[int, str]]) -> Iterator[tuple[int, dict[str, str]]]:
-    for number, line in lines:
+            write(new / f"{number}.lines", lines())
+        (new / "fingerprint").write_text(fingerprint_of(prints))
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{name} line {number} is not JSON ({error}); correct it.") from None
-        if not isinstance(row, dict):
-            raise UserError(f'{name} line {number} is not an object like {{"audio": "a.wav", "text": "…"}}.')
-        for key in KEYS:
-            if not isinstance(row.get(key, None if key in KEYS[:2] else ""), str):
-                raise UserError(f'{name} line {number} has no "{key}" that is a string; correct it.')
-        yield number, row
+            new.rename(folder)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # another process was faster, with the same
+                raise
 
 
-def _tsv_rows(name: str, lines: list[tuple[int, str]]) -> Iterator[tuple[int, dict[str, str]]]:
-    header = [column.strip() for column in lines[0][1].split("\t")] if lines else list(KEYS)
-    for key in KEYS[:2]:
-        if key not in header:
-            raise UserError(f"{name} has no column {key}; its first line must name the columns.")
-    for number, line in lines[1:]:
-        values = line.split("\t")
-        if len(values) > len(header):
-            raise UserError(f"{name} line {number} has {len(values)} columns, its header {len(header)}.")
-        yield number, dict(zip(header, values, strict=False))
+def _in_order(threads: ThreadPoolExecutor, look, entries: Iterable[Entry], size: int = 128) -> Iterator[list]:
+    """`look` at pieces of the entries, several at once but never many."""
+    entries, waiting = iter(entries), []
+    while piece := list(islice(entries, size)):
+        waiting.append(threads.submit(look, piece))
+        if len(waiting) == 32:
+            yield waiting.pop(0).result()
+    for one in waiting:
+        yield one.result()
+
+
+class _Look:
+    """From entries to their lines and the `extract` of their audio. The files seen last are not opened again."""
+
+    def __init__(self, last: int = 10_000):
+        self._known: dict[str, tuple] = {}
+        self._last = last
+
+    def __call__(self, entries: list[Entry]) -> list[tuple[Line, str]]:
+        found = []
+        for entry in entries:
+            source, digest = self._known.get(entry.audio) or self._open(entry)
+            said = (entry.id, entry.text, entry.speaker, source[-1], entry.origin)
+            found.append((Line(*said, *source), digest))
+        return found
+
+    def _open(self, entry: Entry) -> tuple[tuple, str]:
+        audio = Path(entry.audio)
+        found = source_of(recording(entry.id, audio, entry.origin)), extract(audio)
+        if len(self._known) >= self._last:
+            self._known.clear()
+        self._known[entry.audio] = found
+        return found

@@ -13,7 +13,7 @@ from lhotse import MonoCut
 from lth.errors import UserError
 from lth.speech import download as net
 from lth.speech.cached import cached, together
-from lth.speech.corpus import Corpus, corpus_folder, recording, segment
+from lth.speech.corpus import Corpus, corpus_folder, recording, said, segment, without
 
 #: By release: where its archive is, what that unpacks to, and where in it the splits are.
 RELEASES = {
@@ -55,10 +55,10 @@ def load(root: str | Path | None, release: int, cache: str | Path, download: boo
         found[split] = cached(f"{split}-{release}", stms, Path(cache), lambda stms=stms: list(_read(stms)))
     content = "".join(f"{split} {digest}\n" for split, (_, digest) in found.items())
     train, dev, test = (together([cuts]) for cuts, _ in found.values())
-    unknown = [cut.id for cut in train if not _transcribed(cut)]
+    unknown = [one.id for one in said(train) if UNKNOWN in one.text.split()]
     return Corpus(
         "tedlium",
-        train.filter(_transcribed) if unknown else train,
+        without(train, frozenset(unknown)) if unknown else train,
         dev.transform_text(_known),
         {"test": test.transform_text(_known)},
         hashlib.sha256(content.encode()).hexdigest(),
@@ -89,10 +89,6 @@ def normalised(text: str) -> str:
     """Without the marks of noises and pronunciations, and with "it 's" as "it's"."""
     text = re.sub(r"\{[^}]*\}|\[[^\]]*\]|\(\d+\)|<sil>", " ", text)
     return " ".join(re.sub(r"\s+'", "'", text).split())
-
-
-def _transcribed(cut: MonoCut) -> bool:
-    return UNKNOWN not in cut.supervisions[0].text.split()
 
 
 def _known(text: str) -> str:

@@ -3,7 +3,8 @@ import pytest
 import soundfile
 
 from lth.speech.batches import AudioMemory, Utterances, test_loader, train_loader
-from lth.speech.corpus import utterance
+from lth.speech.corpus import utterance, without
+from lth.speech.listed import Line, listed, write
 from lth.speech.noise import NoiseInjection
 from lth.speech.tokens import CharacterTokens
 
@@ -78,3 +79,22 @@ def test_test_batches_are_sorted_and_complete(cuts):
     made = list(test_loader(cuts, data, batch_size=16, max_duration=None))
     lengths = np.concatenate([batch["lengths"].numpy() for batch in made])
     assert len(lengths) == 40 and (np.diff(lengths) <= 0).all()
+
+
+def test_a_list_on_disk_gives_the_batches_of_a_list_in_memory(cuts, tmp_path):
+    write(tmp_path / "train.lines", map(Line.of, cuts))
+    lazy = without(listed(tmp_path / "train.lines"), frozenset({"u07"}))
+    eager = cuts.filter(lambda cut: cut.id != "u07")
+    for options in ({"epoch": 1}, {"epoch": 2, "max_duration": 4.0}):
+        for a, b in zip(batches(lazy, **options), batches(eager, **options), strict=True):
+            assert a["ids"] == b["ids"] and (a["audio"] == b["audio"]).all()
+
+
+def test_effects_come_before_noise_in_their_order(cuts):
+    double = lambda samples, **_: 2 * samples  # noqa: E731
+    shift = lambda samples, split, utterance, epoch, seed: samples + epoch + seed  # noqa: E731
+    noise = NoiseInjection("none", 0, 0, 0)
+    data = Utterances("train", AudioMemory(1.0), CharacterTokens("AB"), noise, 4, effects=(double, shift))
+    data.epoch = 3
+    batch = data[cuts.subset(first=1)]
+    np.testing.assert_allclose(batch["audio"][0], 2 * next(iter(cuts)).load_audio()[0] + 7, atol=1e-4)

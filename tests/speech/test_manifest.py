@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lth.errors import UserError
-from lth.speech import manifest
+from lth.speech import cached, manifest
 from lth.speech.corpus import load_audio, unknown_characters
 
 
@@ -32,6 +32,80 @@ def test_a_corpus_of_tsv_and_jsonl(tmp_path, record):
     assert [cut.id for cut in corpus.tests["test"]] == ["t1"]
     found = unknown_characters(corpus.splits(), "YESINDEED NO")
     assert found.startswith("dev.jsonl line 1 (utterance dev-clips/one.flac) contains the character 'É'")
+
+
+def _clips(folder: Path, record, rates=(16_000, 8_000, 44_100)) -> dict[str, Path]:
+    for n, rate in enumerate(rates):
+        record(folder / f"clips/{n}.wav", 0.4 + 0.1 * n, rate, seed=n)
+    rows = [f"clips/{n % len(rates)}.wav\tYES NO {n}\ts{n % 2}\t" for n in range(300)]
+    sizes = {"train": 300, "dev": 4, "test": 3}
+    return {split: _tsv(folder, *rows[:size], name=f"{split}.tsv") for split, size in sizes.items()}
+
+
+def _unique(folder: Path, **manifests: Path) -> None:
+    """Give every line an id of its own."""
+    for split, path in manifests.items():
+        head, *rows = path.read_text().splitlines()
+        path.write_text("\n".join((head, *(f"{row}{split}-{n}" for n, row in enumerate(rows)))) + "\n")
+
+
+@pytest.mark.parametrize("eager", [0, 1_000])
+def test_from_the_cache_it_is_the_same(tmp_path, record, monkeypatch, eager):
+    paths = _clips(tmp_path, record)
+    _unique(tmp_path, **paths)
+    monkeypatch.setattr(cached, "EAGER", eager)
+    read, kept = manifest.load(**paths), manifest.load(**paths, cache=tmp_path / "cache")
+    monkeypatch.setattr(manifest, "recording", None)  # no audio is looked into again
+    again = manifest.load(**paths, cache=tmp_path / "cache")
+    assert read.fingerprint == kept.fingerprint == again.fingerprint
+    for corpus in (kept, again):
+        assert corpus.train.is_lazy == (eager == 0)
+        for split, cuts in corpus.splits().items():
+            assert list(cuts) == list(read.splits()[split])
+
+
+def test_the_cache_follows_lines_and_audio(tmp_path, record):
+    paths = _clips(tmp_path, record)
+    _unique(tmp_path, **paths)
+    load = lambda: manifest.load(**paths, cache=tmp_path / "cache")  # noqa: E731
+    prints = [load().fingerprint]
+    record(tmp_path / "clips/1.wav", 0.5, 8_000, seed=9)  # as long as before
+    prints.append(load().fingerprint)
+    paths["dev"].write_text(paths["dev"].read_text().replace("YES NO 2", "NO NO 2"))
+    prints.append(load().fingerprint)
+    assert len(set(prints)) == 3
+    assert prints[-1] == manifest.load(**paths).fingerprint == load().fingerprint
+
+
+def test_a_broken_reading_leaves_nothing_behind(tmp_path, record):
+    paths = _clips(tmp_path, record)
+    _unique(tmp_path, **paths)
+    good = (tmp_path / "clips/2.wav").read_bytes()
+    (tmp_path / "clips/2.wav").write_bytes(b"junk")
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"train\.tsv line 4: .*2\.wav cannot be decoded"):
+            manifest.load(**paths, cache=tmp_path / "cache")
+        assert not list((tmp_path / "cache").iterdir())
+    (tmp_path / "clips/2.wav").write_bytes(good)
+    assert len(manifest.load(**paths, cache=tmp_path / "cache").train) == 300
+
+
+def test_the_cache_does_not_open_what_is_outside(tmp_path, record):
+    folder = tmp_path / "corpus"
+    paths = _clips(folder, record)
+    _unique(folder, **paths)
+    cache = tmp_path / "cache"
+    manifest.load(**paths, cache=cache)
+    clip, secret = folder / "clips/0.wav", tmp_path / "secret.wav"
+    clip.rename(secret)  # with its size and its time
+    clip.symlink_to(secret)
+    with pytest.raises(UserError, match=r"train\.tsv line 2 names clips/0\.wav, which is outside"):
+        manifest.load(**paths, cache=cache)
+    (folder / "clips").rename(tmp_path / "elsewhere")
+    (folder / "clips").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=r"line 2 names clips/0\.wav, which is outside"):
+        manifest.load(**paths, cache=cache)
+    assert len(manifest.load(**paths, allow_outside=True, cache=cache).dev) == 4
 
 
 def test_several_test_sets(tmp_path, record):
@@ -90,29 +164,29 @@ def test_bad_json_is_named(tmp_path, record, line, message):
     record(tmp_path / "a.wav")
     (tmp_path / "train.jsonl").write_text('{"audio": "a.wav", "text": "YES"}\n' + line + "\n")
     with pytest.raises(UserError, match=message):
-        manifest.read(tmp_path / "train.jsonl", "train")
+        list(manifest.read(tmp_path / "train.jsonl", "train"))
 
 
 def test_bad_files(tmp_path, record):
     with pytest.raises(UserError, match=r"none\.tsv \(corpus\.dev\) does not exist"):
-        manifest.read(tmp_path / "none.tsv", "dev")
+        list(manifest.read(tmp_path / "none.tsv", "dev"))
     with pytest.raises(UserError, match=r"corpus\.dev is not set"):
         manifest.load(tmp_path / "none.tsv", None, None)
     (tmp_path / "headless.tsv").write_text("a.wav\tYES\n")
     with pytest.raises(UserError, match=r"headless\.tsv has no column audio"):
-        manifest.read(tmp_path / "headless.tsv", "dev")
+        list(manifest.read(tmp_path / "headless.tsv", "dev"))
     (tmp_path / "latin.tsv").write_bytes("audio\ttext\na.wav\tÉTÉ\n".encode("latin-1"))
     with pytest.raises(UserError, match=r"latin\.tsv is not UTF-8"):
-        manifest.read(tmp_path / "latin.tsv", "dev")
+        list(manifest.read(tmp_path / "latin.tsv", "dev"))
     with pytest.raises(UserError, match=r"lists no utterance"):
-        manifest.read(_tsv(tmp_path, name="empty.tsv"), "dev")
+        list(manifest.read(_tsv(tmp_path, name="empty.tsv"), "dev"))
     (tmp_path / "nothing.tsv").touch()
     with pytest.raises(UserError, match=r"lists no utterance"):
-        manifest.read(tmp_path / "nothing.tsv", "dev")
+        list(manifest.read(tmp_path / "nothing.tsv", "dev"))
 
 
 def test_outside_is_allowed_on_request(tmp_path, record):
     record(tmp_path / "a.wav")
     (tmp_path / "lists").mkdir()
     listed = _tsv(tmp_path / "lists", f"{tmp_path}/a.wav\tYES", "../a.wav\tNO")
-    assert len(manifest.read(listed, "train", allow_outside=True)) == 2
+    assert len(list(manifest.read(listed, "train", allow_outside=True))) == 2
