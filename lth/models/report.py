@@ -81,7 +81,8 @@ def _counted(model: nn.Module, found: list[int]) -> Iterator[None]:
 def receptive_field(model: nn.Module, bins: int) -> tuple[int | None, int | None]:
     """Input frames before and after its own that an output frame in the middle depends on, by its gradient.
 
-    None where that is as far as there are any. Weights become positive, so that nothing cancels, and each row of them a mean; what an output frame's own frame is follows from the frame rate.
+    None where that is as far as there are any. Weights become positive, so that nothing cancels, and each row of them
+    a mean; what an output frame's own frame is follows from the frame rate.
     """
     model = model.double().eval()
     for parameter in model.parameters():  # sums of what comes in stay about as large as that, at any width
