@@ -11,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 #: Input frames of the pass that is counted, and of the one that is differentiated.
-COUNTED, SEEN = 1000, 600
+COUNTED, SEEN = 1000, 240
 
 
 @dataclass(frozen=True)
