@@ -25,6 +25,7 @@ FILES = 200
 FIRST = """
 import json, resource, sys, time
 from benchmarks.training import compose
+from lth.experiment import fits
 from lth.setting import prepare
 
 def now():
@@ -33,6 +34,7 @@ def now():
 
 imports = now()
 setting = prepare(compose("corpus=manifest", "trainer.threads=1", *sys.argv[1:]))
+fits(setting)  # as run.py does before it trains
 batch = next(iter(setting.train_batches(0)))
 found = {"utterances": setting.utterances, "of_the_batch": len(batch["ids"])}
 print(json.dumps({**now(), "imports": imports, **found, "fingerprint": setting.corpus.fingerprint[:16]}))

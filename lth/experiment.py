@@ -29,7 +29,7 @@ from lth.robustness import Condition, chosen, conditions, history, measure, summ
 from lth.round import ingredients, play
 from lth.schema import check
 from lth.setting import Setting, count, prepare
-from lth.speech.corpus import SAMPLING_RATE
+from lth.speech.corpus import SAMPLING_RATE, said
 from lth.start import Start, start
 from lth.store import Store, StoredRound, round_key
 from lth.strategy import Strategy, named
@@ -266,7 +266,7 @@ def opening(setting: Setting, folder: ExperimentFolder, first: Mask, plan: Seque
 
 def fits(setting: Setting) -> None:
     """UserError where the training would take more memory than there is."""
-    options, longest = setting.config.trainer, max(cut.num_samples for cut in setting.corpus.train)
+    options, longest = setting.config.trainer, max(one.num_samples for one in said(setting.corpus.train))
     together = options.batch_size
     if options.max_duration:
         together = max(1, int(options.max_duration / (longest / SAMPLING_RATE)))

@@ -34,6 +34,7 @@ def make(config: DictConfig) -> Path:
     from lth.decoding.language import LanguageModel
     from lth.decoding.ngram import estimate, write_arpa
     from lth.setting import build
+    from lth.speech.corpus import said
 
     for name in ("order", "prune"):
         if not isinstance(config[name], int):
@@ -42,7 +43,7 @@ def make(config: DictConfig) -> Path:
     source = "texts" if config.texts else corpus.name
     out = Path(config.out or f"{config.outputs}/lm/{source}-{config.order}gram.arpa")
     started = time.perf_counter()
-    sentences = list(lines(config.texts) if config.texts else (cut.supervisions[0].text for cut in corpus.train))
+    sentences = list(lines(config.texts) if config.texts else (one.text for one in said(corpus.train)))
     model = estimate(sentences, config.order, config.prune)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_arpa(model, out)
@@ -51,7 +52,7 @@ def make(config: DictConfig) -> Path:
     print(f"{len(sentences):,} sentences, {words:,} words: {sizes}, in {time.perf_counter() - started:.1f} s")
     read = LanguageModel(out, "out")
     if corpus is not None:
-        dev = [cut.supervisions[0].text for cut in corpus.dev]
+        dev = [one.text for one in said(corpus.dev)]
         unknown = read.unknown(word for text in dev for word in text.split())
         print(f"dev: perplexity {read.perplexity(dev):.1f} a word, {unknown:.1%} of the words unknown")
     print(out)

@@ -11,7 +11,7 @@ from typing import Any
 import hydra
 import torch
 from hydra.errors import InstantiationException
-from lhotse import CutSet, MonoCut
+from lhotse import CutSet
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -21,7 +21,7 @@ from lth.decoding.choose import GREEDY, Decoder, check_decoder, key_of, options
 from lth.errors import UserError
 from lth.speech import bpe
 from lth.speech.batches import AudioMemory, Utterances, test_loader, train_loader
-from lth.speech.corpus import Corpus, drop_too_short, said, unknown_characters
+from lth.speech.corpus import Corpus, Said, drop_too_short, said, unknown_characters, without
 from lth.speech.features import Features
 from lth.speech.noise import NoiseInjection
 from lth.speech.perturb import Perturbation
@@ -181,10 +181,14 @@ class Setting:
         Which ones depends on the seed and their ids only; more of them hold the fewer.
         """
 
-        def place(cut: MonoCut) -> str:
-            return hashlib.sha256(f"{self.seed} {cut.id}".encode()).hexdigest()
+        def place(one: Said) -> str:
+            return hashlib.sha256(f"{self.seed} {one.id}".encode()).hexdigest()
 
-        some = heapq.nsmallest(utterances or count(self.corpus.dev), self.corpus.train, key=place)
+        train = self.corpus.train
+        drawn = heapq.nsmallest(utterances or count(self.corpus.dev), said(train), key=place)
+        rank = {one.id: number for number, one in enumerate(drawn)}
+        rest = frozenset(one.id for one in said(train)) - rank.keys()
+        some = sorted(without(train, rest), key=lambda cut: rank[cut.id])  # batches of equal lengths follow this order
         return test_loader(CutSet.from_cuts(some), self._utterances("train"), **BATCHES_OF_DEV)
 
     def dev_batches(self) -> DataLoader:

@@ -1,5 +1,7 @@
 """What a round's key depends on, and what it does not."""
 
+import hashlib
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +12,10 @@ import torch
 from omegaconf import OmegaConf
 
 from lth.errors import UserError
+from lth.experiment import fits
 from lth.setting import prepare
+from lth.speech import cached
+from lth.speech.listed import Line
 from lth.speech.noise import NoiseInjection
 from lth.store import round_key
 from lth.tickets.mask import Mask
@@ -139,6 +144,27 @@ def test_what_is_too_short_once_it_is_faster_is_dropped(make, base):
     assert sorted(faster.corpus.dropped["train: too short for its text"]) == sorted(
         cut.id for cut in base.corpus.train if cut.id not in left
     )
+
+
+@pytest.mark.parametrize("eager", [0, 1_000])
+def test_of_a_large_split_only_cuts_that_are_used_are_made(tmp_path, monkeypatch, eager):
+    soundfile.write(tmp_path / "a.wav", np.zeros(16_000), 16_000)
+    words = []
+    for split, size in (("train", 30), ("dev", 4), ("test", 3)):
+        rows = [{"audio": "a.wav", "text": "A B", "id": f"{split}-{n}"} for n in range(size)]
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        words.append(f"corpus.{split}={tmp_path / split}.jsonl")
+    monkeypatch.setattr(cached, "EAGER", eager)
+    made, cut = [], Line.cut
+    monkeypatch.setattr(Line, "cut", lambda line: made.append(line.id) or cut(line))
+    setting = prepare(compose(*TINY[1:], "corpus=manifest", *words, f"outputs={tmp_path}", "seed=4"))
+    made_before = len(made)
+    fits(setting)
+    assert len(made) == made_before == (0 if eager == 0 else 37)
+    (batch,) = setting.sample_batches(5)
+    ids = sorted((f"train-{n}" for n in range(30)), key=lambda id: hashlib.sha256(f"4 {id}".encode()).digest())
+    assert batch["ids"] == ids[:5]  # in this order, all being as long
+    assert sorted(made[made_before:]) == (sorted(ids[:5]) if eager == 0 else [])
 
 
 def test_the_mask_and_the_init_are_part_of_the_key(base):
