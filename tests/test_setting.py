@@ -10,10 +10,12 @@ import torch
 from omegaconf import OmegaConf
 
 from lth.errors import UserError
-from lth.setting import prepare
+from lth.setting import count, prepare
+from lth.speech import cached
 from lth.speech.noise import NoiseInjection
 from lth.store import round_key
 from lth.tickets.mask import Mask
+from tests.attempts import write_corpus
 from tests.configs import TINY, compose
 
 
@@ -139,6 +141,27 @@ def test_what_is_too_short_once_it_is_faster_is_dropped(make, base):
     assert sorted(faster.corpus.dropped["train: too short for its text"]) == sorted(
         cut.id for cut in base.corpus.train if cut.id not in left
     )
+
+
+def test_a_split_that_is_not_held_in_memory_is_the_same_setting(tmp_path, monkeypatch):
+    """With a text that is too short in train and a recording of no frame in dev, which are dropped."""
+    words = (*write_corpus(tmp_path / "corpus"), *(word for word in TINY if not word.startswith("corpus.")))
+    lines = (tmp_path / "corpus/train.tsv").read_text().splitlines()
+    lines[3] += " NO YES" * 20
+    (tmp_path / "corpus/train.tsv").write_text("\n".join(lines) + "\n")
+    soundfile.write(tmp_path / "corpus/dev1.wav", np.full(100, 0.1), 16_000)
+    found = []
+    for most in (1_000, 0):
+        monkeypatch.setattr(cached, "EAGER", most)
+        found.append(prepare(compose(*words, f"corpus.cache={tmp_path / 'cache'}")))
+    eager, lazy = found
+    assert lazy.corpus.train.is_lazy and not eager.corpus.train.is_lazy
+    assert lazy.utterances == eager.utterances == 11 and lazy.corpus.dropped == eager.corpus.dropped
+    assert sorted(lazy.corpus.dropped.values()) == [["dev-dev1.wav"], ["train-train2.wav"]]
+    assert key(lazy) == key(eager) and count(lazy.corpus.dev) == count(eager.corpus.dev) == 3
+    for of in (lambda s: s.train_batches(1), lambda s: s.dev_batches(), lambda s: s.sample_batches(5)):
+        batches = [[batch["ids"] for batch in of(setting)] for setting in found]
+        assert batches[0] == batches[1]
 
 
 def test_the_mask_and_the_init_are_part_of_the_key(base):
