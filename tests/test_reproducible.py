@@ -27,6 +27,7 @@ def weights(outputs, name="demo"):
 def test_the_seed_and_nothing_else_decides(tmp_path, cache):
     chance = ["strategy=random", "noise=level", "noise.probability=0.7", "rounds=1"]
     chance += ["augment=reference", "augment.spec.p=0.7", "augment.spec.time_warp_factor=5"]  # random and numpy
+    chance += ["augment.speed=[0.9,1.1]", "augment.gain=[-6,8]"]
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         pollute(ord(name))
         assert attempt(*chance, f"seed={seed}", outputs=tmp_path / name, cache=cache) == 0

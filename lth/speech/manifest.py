@@ -3,7 +3,7 @@
 import errno
 import hashlib
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 from lhotse import CutSet
 
 from lth.errors import UserError
-from lth.speech.cached import together
+from lth.speech import cached
 from lth.speech.corpus import (
     Corpus,
     Ids,
@@ -36,8 +36,8 @@ def load(
 ) -> Corpus:
     """The corpus of three manifests; `test` may also map the names of several test sets to manifests.
 
-    cache: where what is read of the audio is kept, until a line or the size or time of an audio file changes; None
-    to read all of it each time.
+    cache: where what is read of the audio is kept, until a line or the size or time of an audio file changes. A
+    corpus of which every split fits in memory is read each time and leaves nothing there, as with None.
 
     Raises UserError, naming manifest and line, for a missing file, an empty text, audio that cannot be
     decoded, an id used twice, a malformed line, and (unless `allow_outside`) an audio path that leaves the
@@ -54,8 +54,8 @@ def load(
     def entries(split: str) -> Iterator[Entry]:
         return read(paths[split], split, allow_outside)
 
-    key = _check(paths, entries)
-    if cache is None:
+    key, largest = _check(paths, entries)
+    if cache is None or largest <= cached.EAGER:
         cuts = {split: [entry.cut() for entry in entries(split)] for split in paths}
         digest = fingerprint(cuts)
         cuts = {split: CutSet.from_cuts(some) for split, some in cuts.items()}
@@ -63,20 +63,27 @@ def load(
         folder = Path(cache) / key
         if not folder.is_dir():
             _fill(folder, {split: entries(split) for split in paths})
-        cuts = {split: together([listed(folder / f"{n}.lines")]) for n, split in enumerate(paths)}
+        cuts = {split: cached.together([listed(folder / f"{n}.lines")]) for n, split in enumerate(paths)}
         digest = (folder / "fingerprint").read_text()
     return Corpus(name, cuts.pop("train"), cuts.pop("dev"), cuts, digest)
 
 
-def _check(paths: Mapping[str, str | Path], entries) -> str:
-    """Read all lines, and give a key of them: the same until a line, or an audio file's size or time, changes."""
+def _check(paths: Mapping[str, str | Path], entries: Callable[[str], Iterator[Entry]]) -> tuple[str, int]:
+    """Read all lines, and give a key of them and the utterances of the largest split.
+
+    The key is the same until a line, or an audio file's size or time, changes.
+    """
+    largest = 0
     ids, digest = Ids(), hashlib.sha256(b"1")  # to be raised with what a list of lines holds
     for split in paths:
         digest.update(repr(split).encode())
+        count = 0
         for entry in entries(split):
+            count += 1
             ids.add(entry.id, entry.origin, split)
             digest.update(repr(entry).encode())
-    return digest.hexdigest()[:16]
+        largest = max(largest, count)
+    return digest.hexdigest()[:16], largest
 
 
 def _fill(folder: Path, splits: Mapping[str, Iterable[Entry]]) -> None:

@@ -46,7 +46,7 @@ class Reverberation:
         self.seed = check_seed("rir.seed", self.seed)
         self.apply_to = check_splits("rir.apply_to", self.apply_to)
         if self.root is None:
-            raise UserError("rir.root is not set: give a folder of room impulse responses, or rir=none.")
+            raise UserError("rir.root is not set: give a folder of room impulse responses, or rir.kind=none for none.")
         find_recordings(self.root, "rir")
 
     @cached_property
