@@ -9,6 +9,8 @@ from pathlib import Path
 from tests.configs import PROJECT, TINY
 
 KILLED = -9
+#: A shell starts what it leaves in the background deaf to Ctrl-C, and so would be whatever the tests start then.
+ATTENTIVE = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
 
 
 def command(*overrides: str, outputs: Path, cache: Path) -> list[str]:
@@ -18,7 +20,9 @@ def command(*overrides: str, outputs: Path, cache: Path) -> list[str]:
 
 def options(*overrides: str, outputs: Path, cache: Path, code: str = "") -> dict:
     arguments = command(*overrides, outputs=outputs, cache=cache)
-    program = f"import runpy, sys\n{code}\nsys.argv[0] = 'run.py'\nrunpy.run_path('run.py', run_name='__main__')"
+    program = (
+        f"{ATTENTIVE}import runpy, sys\n{code}\nsys.argv[0] = 'run.py'\nrunpy.run_path('run.py', run_name='__main__')"
+    )
     return {
         "args": [sys.executable, "-c", program, *arguments],
         "cwd": PROJECT,

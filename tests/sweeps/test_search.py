@@ -24,7 +24,7 @@ from lth.errors import UserError
 from sweeps import search as driver
 from sweeps import study as study_file
 from tests.configs import PROJECT
-from tests.lottery import command
+from tests.lottery import ATTENTIVE, command
 
 
 def overrides(outputs: Path, cache: Path, *words: str) -> list[str]:
@@ -47,7 +47,9 @@ def search(tmp_path, cache):
 
 def start(outputs: Path, cache: Path, *words: str, code: str = "") -> subprocess.Popen:
     """The search in a process of its own; ``code`` runs first, to place a fault."""
-    program = f"import runpy, sys\n{code}\nrunpy.run_module('sweeps.search', run_name='__main__', alter_sys=True)"
+    program = (
+        f"{ATTENTIVE}import runpy, sys\n{code}\nrunpy.run_module('sweeps.search', run_name='__main__', alter_sys=True)"
+    )
     return subprocess.Popen(
         [sys.executable, "-c", program, *overrides(outputs, cache, *words)],
         cwd=PROJECT,
