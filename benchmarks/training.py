@@ -26,8 +26,11 @@ from lth.tickets.mask import Mask
 from lth.training.train import train
 
 REFERENCE_MODEL = ("model=deepspeech2_paper", "features=spectrogram", "augment=reference")
+PRESETS = ("_gru", "_mingru", "_minlstm", "_streaming")
 MODELS = {
     "small preset": ((), 320),
+    **{f"deepspeech2{preset}": ((f"model=deepspeech2{preset}",), 320) for preset in PRESETS},
+    **{name: ((f"model={name}",), 320) for name in ("conformer", "transducer", "transducer_conformer", "transformer")},
     "3 x BiLSTM 256": ((*REFERENCE_MODEL, "model.layers=3", "model.units=256"), 160),
     "5 x BiLSTM 1024": (REFERENCE_MODEL, 48),
 }

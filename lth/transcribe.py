@@ -1,6 +1,7 @@
 """What a trained network hears in recordings of your own: ``python -m lth.transcribe ticket=... audio=[FILE]``."""
 
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from run import complain, exit_codes
 if TYPE_CHECKING:
     import numpy as np
 
-WORDS = ("audio", "longest", "out")
+WORDS = ("audio", "longest", "stream", "out")
 #: Seconds of audio that are heard together.
 TOGETHER = 120.0
 
@@ -34,6 +35,7 @@ def transcribe(config: DictConfig) -> list[dict]:
         UserError: no file, one that cannot be read, or a ticket without weights. The others' texts are kept.
     """
     from lth.files import replacing
+    from lth.listening import Listener
     from lth.speech.pieces import WINDOW
     from lth.store import write_jsonl
     from lth.trained import trained
@@ -44,12 +46,22 @@ def transcribe(config: DictConfig) -> list[dict]:
         raise UserError("audio= is missing: name recordings, such as audio=[a.wav,b.flac]")
     if not isinstance(config.longest, int | float) or config.longest < 2 * WINDOW:
         raise UserError(f"longest={config.longest} will not do: it is a number of seconds, at least {2 * WINDOW}")
+    if config.stream is not None and not (isinstance(config.stream, int | float) and config.stream >= 0.01):
+        raise UserError(f"stream={config.stream} will not do: it is a number of seconds, at least 0.01")
     setting, recogniser, _ = trained(config, WORDS)
+    if config.stream:
+        Listener(recogniser)  # says before the first file what stands against it
     found, wrong = [], []
     for file in files:
         try:
-            found.append(heard(file, read(Path(file).expanduser()), setting, recogniser, config.longest))
-            print(f"{file}: {found[-1]['text']}" if len(files) > 1 else found[-1]["text"], flush=True)
+            samples = read(Path(file).expanduser())
+            if len(files) > 1:
+                print(f"{file}: ", end="", flush=True)
+            if config.stream:
+                found.append(streamed(file, samples, recogniser, config.stream))
+            else:
+                found.append(heard(file, samples, setting, recogniser, config.longest))
+                print(found[-1]["text"], flush=True)
         except UserError as error:
             wrong.append(str(error))
     if config.out and found:
@@ -101,6 +113,28 @@ def heard(file: str, samples: "np.ndarray", setting, recogniser, longest: float)
     ]
     text = " ".join(text for text in texts if text)
     return {"file": file, "text": text, "seconds": round(len(samples) / SAMPLING_RATE, 3), "pieces": rows}
+
+
+def streamed(file: str, samples: "np.ndarray", recogniser, seconds: float) -> dict:
+    """The same, heard in parts of so many seconds and printed as it is understood; ``pieces`` are the parts that said
+    something, ``slowest`` the seconds that the slowest part took."""
+    import torch
+
+    from lth.listening import Listener
+    from lth.speech.corpus import SAMPLING_RATE
+
+    listener, rows, slowest = Listener(recogniser), [], 0.0
+    size, audio = round(seconds * SAMPLING_RATE), torch.from_numpy(samples)
+    for first in range(0, len(audio), size):
+        end, started = min(first + size, len(audio)), time.perf_counter()
+        added = listener(audio[first:end], last=end == len(audio))
+        slowest = max(slowest, time.perf_counter() - started)
+        if added:
+            rows.append({"start": round(first / SAMPLING_RATE, 3), "end": round(end / SAMPLING_RATE, 3), "text": added})
+            print(added, end="", flush=True)
+    print()
+    length = round(len(samples) / SAMPLING_RATE, 3)
+    return {"file": file, "text": listener.text, "seconds": length, "pieces": rows, "slowest": round(slowest, 4)}
 
 
 def _texts(recogniser, audio, lengths: list[int]) -> list[str]:

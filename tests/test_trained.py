@@ -12,6 +12,7 @@ from rich.console import Console
 from lth.decoding.ngram import estimate, write_arpa
 from lth.errors import UserError
 from lth.experiment import run
+from lth.listening import Listener
 from lth.speech.corpus import audio_file
 from lth.trained import trained
 from lth.transcribe import transcribe
@@ -112,6 +113,45 @@ def test_a_long_recording_is_its_pieces_joined(demo, tmp_path):
                               "longest=3"))  # fmt: skip
     assert len(row["pieces"]) >= 3 and all(one["end"] - one["start"] <= 3 for one in row["pieces"])
     assert row["text"] == " ".join(one["text"] for one in row["pieces"] if one["text"])
+
+
+@pytest.fixture(scope="module")
+def causal(tmp_path_factory, cache):
+    """A tiny network that can hear a stream."""
+    outputs = tmp_path_factory.mktemp("causal")
+    live = ("model.bidirectional=false", "model.lookahead=3", "model.rnn=mingru", "features.normalise=false")
+    run(compose(*command("rounds=0", "trainer.max_epochs=6", *live, outputs=outputs, cache=cache)), CONSOLE)
+    return f"ticket={outputs}/demo/rounds/round-00"
+
+
+@pytest.mark.parametrize("stream", [0.01, 0.137, 30])
+def test_a_stream_says_what_the_whole_recording_says(causal, tmp_path, capsys, stream):
+    setting, *_ = trained(words("tune", causal), ())
+    audio = audio_file(next(iter(setting.corpus.dev)))
+    (whole,) = transcribe(words("transcribe", causal, f"audio={audio}"))
+    capsys.readouterr()
+    (row,) = transcribe(words("transcribe", causal, f"audio={audio}", f"stream={stream}"))
+    assert row["text"] == whole["text"] == "".join(part["text"] for part in row["pieces"]) != ""
+    assert capsys.readouterr().out == row["text"] + "\n"
+    assert all(part["end"] - part["start"] <= stream + 0.001 for part in row["pieces"]) and row["slowest"] > 0
+
+
+def test_what_cannot_be_streamed_is_said_before_the_first_file(demo, causal, tmp_path):
+    for base, also, said in (
+        (f"ticket={demo}/demo/rounds/round-00", [], "only a causal DeepSpeech2"),
+        (causal, ["decoder=beam"], "leave decoder= out"),
+        (causal, ["stream=0"], "stream=0 will not do"),
+        (causal, ["stream=fast"], "stream=fast will not do"),
+    ):
+        with pytest.raises(UserError, match=said):
+            transcribe(words("transcribe", base, "audio=none.wav", "stream=0.2", *also))
+
+
+def test_features_of_the_whole_utterance_cannot_be_streamed(causal):
+    _, recogniser, _ = trained(words("tune", causal), ())
+    recogniser.features.normalise = True
+    with pytest.raises(UserError, match=r"features\.normalise=false"):
+        Listener(recogniser)
 
 
 def test_bad_recordings_are_named_and_the_others_heard(demo, tmp_path, capsys):

@@ -80,7 +80,10 @@ class Lookahead(nn.Module):
         self.conv = nn.Conv1d(units, units, context + 1, groups=units, bias=False)
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        x = F.pad((x * valid[..., None]).transpose(1, 2), (0, self.context))
+        return self.rows(F.pad((x * valid[..., None]).transpose(1, 2), (0, self.context)))
+
+    def rows(self, x: Tensor) -> Tensor:
+        """(B, units, T + context) to (B, T, units)."""
         return F.hardtanh(self.conv(x).transpose(1, 2), 0.0, 20.0)
 
 

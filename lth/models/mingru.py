@@ -29,8 +29,12 @@ class MinRNN(nn.Module):
         """Of b_t, the share of the candidate that is taken: (..., inputs) to (..., units)."""
         raise NotImplementedError
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        y = states(self.logit(x), self.candidate(x))
+    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """All frames at once, or from a state on one by one."""
+        if state is None:
+            y = states(self.logit(x), self.candidate(x))
+        else:
+            y = torch.stack([state := self.step(frame, state) for frame in x.unbind(1)], 1)
         return y, y[:, -1]
 
     def step(self, x: Tensor, state: Tensor | None = None) -> Tensor:
