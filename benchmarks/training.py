@@ -23,6 +23,7 @@ from omegaconf import DictConfig
 from lth.setting import Setting, prepare
 from lth.speech.batches import Batches
 from lth.tickets.mask import Mask
+from lth.training.callbacks import KeepPruned
 from lth.training.train import train
 
 REFERENCE_MODEL = ("model=deepspeech2_paper", "features=spectrogram", "augment=reference")
@@ -31,8 +32,11 @@ MODELS = {
     "small preset": ((), 320),
     **{f"deepspeech2{preset}": ((f"model=deepspeech2{preset}",), 320) for preset in PRESETS},
     **{name: ((f"model={name}",), 320) for name in ("conformer", "transducer", "transducer_conformer", "transformer")},
+    "small preset, minGRU": (("model.rnn=mingru",), 320),
     "3 x BiLSTM 256": ((*REFERENCE_MODEL, "model.layers=3", "model.units=256"), 160),
+    "3 x BiminGRU 256": ((*REFERENCE_MODEL, "model.rnn=mingru", "model.layers=3", "model.units=256"), 160),
     "5 x BiLSTM 1024": (REFERENCE_MODEL, 48),
+    "5 x BiminGRU 1024": ((*REFERENCE_MODEL, "model.rnn=mingru"), 48),
 }
 """Name -> (overrides, utterances of the subset)."""
 
@@ -73,7 +77,7 @@ def speed(setting: Setting, density: float) -> float:
     with tempfile.TemporaryDirectory() as folder:
         history = train(
             setting.recogniser(setting.init),
-            mask,
+            KeepPruned(mask),
             Batches(setting.train_batches, setting.dev_batches()),
             machine=setting.machine,
             folder=Path(folder),
