@@ -27,7 +27,7 @@ from lth.training.callbacks import KeepPruned
 from lth.training.train import train
 
 REFERENCE_MODEL = ("model=deepspeech2_paper", "features=spectrogram", "augment=reference")
-PRESETS = ("_gru", "_mingru", "_minlstm", "_streaming")
+PRESETS = ("_gru", "_mingru", "_minlstm", "_residual", "_streaming")
 MODELS = {
     "small preset": ((), 320),
     **{f"deepspeech2{preset}": ((f"model=deepspeech2{preset}",), 320) for preset in PRESETS},

@@ -22,7 +22,7 @@ SMALLER = {
     "tedlium_cnn_lstm": RECURRENT,
     "commonvoice_cnn_lstm": RECURRENT,
     "mlperf_deepspeech2": RECURRENT,
-    "deepspeech2_mingru": RECURRENT,
+    "deepspeech2_mingru": ("model.channels=2", "model.layers=2", "model.units=16"),
     "librispeech_conformer": CONFORMER,
     "decaying": CONFORMER,
     "layerwise": CONFORMER,

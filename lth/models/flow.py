@@ -110,6 +110,7 @@ INSTEAD = {
     Positions: _as_it_is,
     nn.LayerNorm: _as_it_is,
     nn.SiLU: _as_it_is,
+    nn.GELU: _as_it_is,
     nn.GLU: _both,
     nn.Embedding: _ones,
 }

@@ -10,6 +10,10 @@ SMALL = {
         *("model=deepspeech2_minlstm", _CONV, "model.layers=2", "model.units=24"),
         *("model.bidirectional=false", "model.lookahead=3"),
     ),
+    "residual": (
+        *("model=deepspeech2_residual", "model.channels=3", "model.blocks=1", "model.layers=2", "model.units=24"),
+        "model.rnn=minlstm",
+    ),
     "transformer": (
         "model=transformer",
         "model.channels=4",
