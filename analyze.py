@@ -8,8 +8,8 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
+from lth.command import complain, exit_codes, screen
 from lth.errors import UserError
-from run import complain, exit_codes
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="analyze")
@@ -23,12 +23,10 @@ def main(config: DictConfig) -> None:
 
 def work(config: DictConfig) -> None:
     """One analysis, or one after every change."""
-    from rich.console import Console  # heavy imports wait until there is work, so that --help is quick
-
-    from lth.analysis.analyse import analyse, check, state
+    from lth.analysis.analyse import analyse, check, state  # heavy imports wait, so that --help is quick
 
     check(config)
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    console = screen()
     analyse(config, console)
     seen = state(Path(config.outputs))
     while config.watch:

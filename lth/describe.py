@@ -1,27 +1,15 @@
 """What a model costs, sees, and what of it may be pruned: ``python -m lth.describe model=...``."""
 
 import json
-import sys
 
-import hydra
 from omegaconf import DictConfig
 
-from run import complain, exit_codes
-
-
-@hydra.main(version_base="1.3", config_path="../conf", config_name="describe")
-def main(config: DictConfig) -> None:
-    """What Hydra calls."""
-    try:
-        describe(config)
-    except Exception as error:
-        exit_codes.append(complain(error, "lth.describe"))
+from lth.command import command, screen
 
 
 def describe(config: DictConfig) -> dict:
     """Print and return what is known of the model."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     from lth.errors import UserError
@@ -54,7 +42,7 @@ def describe(config: DictConfig) -> dict:
     if config.json:
         print(json.dumps(said, indent=1))
         return said
-    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    console = screen(highlight=False)
     share = f"{found.prunable / found.parameters:.1%}"
     console.print(f"{found.parameters:,} parameters, {found.prunable:,} of them prunable ({share})")
     console.print(f"{said['gmacs_per_audio_second']} billion multiply-accumulates for a second of audio (of 10 s)")
@@ -74,8 +62,4 @@ def _far(seconds: float | None) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (Exception, KeyboardInterrupt) as error:
-        exit_codes.append(complain(error, "lth.describe"))
-    sys.exit(max(exit_codes, default=0))
+    command("lth.describe", describe)

@@ -1,28 +1,13 @@
 """A language model from transcripts: ``python -m lth.ngram [corpus=an4 corpus.root=DIR] [texts=[FILE]] order=3``."""
 
-import logging
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import hydra
 from omegaconf import DictConfig
 
+from lth.command import command
 from lth.errors import UserError
-from run import complain, exit_codes
-
-
-@hydra.main(version_base="1.3", config_path="../conf", config_name="ngram")
-def main(config: DictConfig) -> None:
-    """What Hydra calls."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    for name in ("lhotse", "root"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    try:
-        make(config)
-    except Exception as error:
-        exit_codes.append(complain(error, "lth.ngram"))
 
 
 def make(config: DictConfig) -> Path:
@@ -70,8 +55,4 @@ def lines(files: list[str]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (Exception, KeyboardInterrupt) as error:
-        exit_codes.append(complain(error, "lth.ngram"))
-    sys.exit(max(exit_codes, default=0))
+    command("lth.ngram", make)

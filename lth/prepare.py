@@ -1,34 +1,21 @@
 """What a corpus holds and what will not be used of it: ``python -m lth.prepare corpus=... [corpus.download=true]``."""
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import hydra
 from omegaconf import DictConfig
 
+from lth.command import command, screen
 from lth.errors import UserError
-from run import complain, exit_codes
 
 if TYPE_CHECKING:
     from lth.speech.corpus import Corpus
 
 #: Ids that are named of those that are dropped.
 NAMED = 3
-
-
-@hydra.main(version_base="1.3", config_path="../conf", config_name="prepare")
-def main(config: DictConfig) -> None:
-    """What Hydra calls."""
-    from rich.console import Console
-
-    try:
-        prepare(config, Console(width=None if sys.stdout.isatty() else 120))
-    except Exception as error:
-        exit_codes.append(complain(error, "lth.prepare"))
 
 
 @dataclass
@@ -135,8 +122,4 @@ def remarks(config: DictConfig, corpus: "Corpus", splits: dict[str, Split]) -> t
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (Exception, KeyboardInterrupt) as error:
-        exit_codes.append(complain(error, "lth.prepare"))
-    sys.exit(max(exit_codes, default=0))
+    command("lth.prepare", lambda config: prepare(config, screen()))

@@ -1,15 +1,13 @@
 """What a trained network hears in recordings of your own: ``python -m lth.transcribe ticket=... audio=[FILE]``."""
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import hydra
 from omegaconf import DictConfig, OmegaConf
 
+from lth.command import command
 from lth.errors import UserError
-from run import complain, exit_codes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,15 +15,6 @@ if TYPE_CHECKING:
 WORDS = ("audio", "longest", "stream", "out")
 #: Seconds of audio that are heard together.
 TOGETHER = 120.0
-
-
-@hydra.main(version_base="1.3", config_path="../conf", config_name="transcribe")
-def main(config: DictConfig) -> None:
-    """What Hydra calls."""
-    try:
-        transcribe(config)
-    except Exception as error:
-        exit_codes.append(complain(error, "lth.transcribe"))
 
 
 def transcribe(config: DictConfig) -> list[dict]:
@@ -146,8 +135,4 @@ def _texts(recogniser, audio, lengths: list[int]) -> list[str]:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (Exception, KeyboardInterrupt) as error:
-        exit_codes.append(complain(error, "lth.transcribe"))
-    sys.exit(max(exit_codes, default=0))
+    command("lth.transcribe", transcribe)

@@ -1,27 +1,14 @@
 """The best weight of a language model and bonus of a word, on dev: ``python -m lth.tune ticket=... decoder=beam``."""
 
 import json
-import sys
 import time
 
-import hydra
 from omegaconf import DictConfig, OmegaConf
 
+from lth.command import command, screen
 from lth.errors import UserError
-from run import complain, exit_codes
 
 WORDS = ("trials", "alpha", "beta")
-
-
-@hydra.main(version_base="1.3", config_path="../conf", config_name="tune")
-def main(config: DictConfig) -> None:
-    """What Hydra calls."""
-    from rich.console import Console
-
-    try:
-        tune(config, Console(width=None if sys.stdout.isatty() else 120))
-    except Exception as error:
-        exit_codes.append(complain(error, "lth.tune"))
 
 
 def tune(config: DictConfig, console) -> dict:
@@ -103,8 +90,4 @@ def hear(setting, recogniser) -> tuple[list, list[str]]:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (Exception, KeyboardInterrupt) as error:
-        exit_codes.append(complain(error, "lth.tune"))
-    sys.exit(max(exit_codes, default=0))
+    command("lth.tune", lambda config: tune(config, screen()))

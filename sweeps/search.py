@@ -16,8 +16,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
+from lth.command import complain, exit_codes
 from lth.errors import UserError
-from run import complain, exit_codes
 
 #: The words of the search itself, which an experiment does not know.
 OWN = ("study", "n_trials", "storage", "objective", "sampler", "pruner", "search_noise", "heartbeat")

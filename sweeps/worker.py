@@ -11,13 +11,13 @@ from optuna.trial import Trial, TrialState
 from rich.console import Console
 
 from lth.analysis.rounds import Row
+from lth.command import is_disk_full
 from lth.errors import UserError
 from lth.schema import check
 from lth.setting import prepare
 from lth.store import round_key, tensors_digest
 from lth.strategy import Strategy
 from lth.trial import Outcome, play, seeds_of, trained_and_reused
-from run import is_disk_full
 from sweeps import study as definition
 from sweeps.display import Bar, ended
 from sweeps.queue import REASON, done

@@ -140,7 +140,7 @@ def _discounts(counts: Mapping[NGram, int], order: int) -> tuple[float, float, f
         found = tuple(k - (k + 1) * y * n[k + 1] / n[k] for k in (1, 2, 3))
         if all(0 <= d <= k for k, d in enumerate(found, 1)):
             return found
-    log.info("%d-grams: too few counts to estimate discounts, %s are taken", order, FALLBACK)
+    log.warning("%d-grams: too few counts to estimate discounts, %s are taken", order, FALLBACK)
     return FALLBACK
 
 
