@@ -267,6 +267,7 @@ def opening(setting: Setting, folder: ExperimentFolder, first: Mask, plan: Seque
 def fits(setting: Setting) -> None:
     """UserError where the training would take more memory than there is."""
     options, longest = setting.config.trainer, max(one.num_samples for one in said(setting.corpus.train))
+    longest = int(longest / setting.perturbation.slowest)
     together = options.batch_size
     if options.max_duration:
         together = max(1, int(options.max_duration / (longest / SAMPLING_RATE)))

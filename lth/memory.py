@@ -1,6 +1,7 @@
 """How much memory a training will take, before it begins."""
 
 import os
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,8 @@ SHORT, LONG = 120, 240
 BESIDE = 3
 #: What is predicted must be so much more than there is for a refusal: what fits is never refused.
 SURE = 1.1
+#: Where Linux says what a container may use, in its two versions.
+LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 #: Models with more parameters are not tried out but judged by their parameters alone.
 MOST = 400_000_000
 
@@ -64,10 +67,12 @@ def predicted(model: nn.Module, bins: int, frames: int, utterances: int, share: 
 
 
 def available(accelerator: str) -> int:
-    """Bytes of memory that the device has in all."""
+    """Bytes of memory that the device has in all, or that the container may use of them."""
     if accelerator == "cuda":
         return torch.cuda.mem_get_info()[1]
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limits = [file.read_text().strip() for file in LIMITS if file.is_file()]
+    return min([there, *(int(limit) for limit in limits if limit.isdigit())])
 
 
 def check_memory(
@@ -92,8 +97,9 @@ def check_memory(
     needed = predicted(model, bins, frames, utterances, 0.5 if half else 1.0)
     if needed > SURE * there:
         where = "this GPU" if accelerator == "cuda" else "this machine"
+        name, parameters = type(model).__name__, sum(p.numel() for p in model.parameters())
         raise UserError(
-            f"training takes more than {needed / GIB:.1f} GiB, for {sum(p.numel() for p in model.parameters()):,} "
+            f"training this {name} takes more than {needed / GIB:.1f} GiB, for {parameters:,} "
             f"parameters and batches of {utterances} utterances of up to {frames} frames, and {where} has "
             f"{there / GIB:.1f} GiB: lower trainer.batch_size or trainer.max_duration, or choose a smaller model="
         )

@@ -6,10 +6,11 @@ from torch import nn
 
 import lth.memory
 from lth.errors import UserError
+from lth.experiment import fits
 from lth.memory import GIB, activations, check_memory, predicted
-from lth.setting import build
+from lth.setting import build, prepare
 from tests.configs import compose
-from tests.lottery import play
+from tests.lottery import command, play
 from tests.models.small import SMALL
 
 
@@ -58,7 +59,7 @@ def test_every_model_is_predicted_and_nothing_is_drawn(name):
 
 def test_what_does_not_fit_is_refused_with_the_figure():
     with pytest.raises(
-        UserError, match=r"training takes more than \d+\.\d GiB, .* has 0\.0 GiB: lower trainer"
+        UserError, match=r"training this Two takes more than \d+\.\d GiB, .* has 0\.0 GiB: lower trainer"
     ) as said:
         check_memory(Two(), 8, 10_000, 1_000, "cpu", room=1000)
     assert f"{predicted(Two(), 8, 10_000, 1_000) / GIB:.1f} GiB" in str(said.value)
@@ -67,6 +68,28 @@ def test_what_does_not_fit_is_refused_with_the_figure():
 
 def test_a_lottery_that_does_not_fit_is_not_begun(tmp_path, cache):
     done = play(outputs=tmp_path, cache=cache, code="import lth.memory\nlth.memory.available = lambda kind: 1000")
-    assert done.returncode == 2 and "training takes more than" in done.stderr and "Traceback" not in done.stderr
+    assert (
+        done.returncode == 2
+        and "training this DeepSpeech2 takes more than" in done.stderr
+        and "Traceback" not in done.stderr
+    )
     assert not (tmp_path / "demo").exists()
     assert lth.memory.available("cpu") > GIB
+
+
+def test_a_container_may_have_less_than_the_machine(tmp_path, monkeypatch):
+    machine = lth.memory.available("cpu")
+    files = [tmp_path / name for name in ("v1", "v2", "none")]
+    monkeypatch.setattr("lth.memory.LIMITS", files)
+    files[0].write_text("max\n")
+    assert lth.memory.available("cpu") >= machine
+    files[1].write_text("1000000\n")
+    assert lth.memory.available("cpu") == 1_000_000
+
+
+def test_utterances_are_as_long_as_perturbation_makes_them(cache, monkeypatch):
+    frames = []
+    monkeypatch.setattr("lth.experiment.check_memory", lambda model, bins, count, *rest, **_: frames.append(count))
+    for words in ([], ["augment.speed=[0.5,1]"]):
+        fits(prepare(compose(*command(*words, outputs=cache, cache=cache))))
+    assert frames[1] == pytest.approx(2 * frames[0], abs=3)

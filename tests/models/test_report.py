@@ -8,7 +8,8 @@ import torch
 
 from lth.describe import describe
 from lth.errors import UserError
-from lth.models.attention import Attention
+from lth.models.attention import Attention, key_mask
+from lth.models.conformer import Block
 from lth.models.deepspeech2 import DeepSpeech2
 from lth.models.report import macs, receptive_field, report
 from lth.setting import build
@@ -45,6 +46,42 @@ def test_macs_of_attention_by_hand():
             return self.attention(x, self.attention.remember(x)), lengths
 
     assert macs(One(), 30, 8) == 4 * 30 * 8 * 8 + 2 * 30 * 30 * 8
+
+
+def test_macs_of_a_conformer_block_by_hand():
+    """Two half-steps of two matrices, attention, a gated pointwise, a depthwise and a pointwise convolution."""
+    frames, units, hidden, kernel = 30, 8, 20, 5
+
+    class One(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.block = Block(units, 2, hidden, kernel, 0.0)
+
+        def forward(self, x, lengths):
+            valid = torch.ones(1, frames, dtype=torch.bool)
+            return self.block(x, valid, key_mask(lengths, frames)), lengths
+
+    attention = 4 * frames * units**2 + 2 * frames**2 * units
+    convolution = frames * units * (2 * units + kernel + units)
+    assert macs(One(), frames, units) == 2 * 2 * frames * units * hidden + attention + convolution
+
+
+def test_the_receptive_field_of_convolutions_alone_by_hand():
+    """Kernels of 5 and 3, strides of 2 and 1, half-padded: output t sees the inputs from 2t - 4 to 2t + 4, and stands
+    for 2t and 2t + 1, of which the later is its own."""
+
+    class Convs(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.two = torch.nn.Conv1d(6, 4, 5, 2, 2), torch.nn.Conv1d(4, 3, 3, 1, 1)
+
+        def out_length(self, length):
+            return (length - 1) // 2 + 1
+
+        def forward(self, x, lengths):
+            return self.two(self.one(x.transpose(1, 2))).transpose(1, 2), self.out_length(lengths)
+
+    assert receptive_field(Convs(), 6) == (5, 3)
 
 
 def test_the_receptive_field_by_hand():
