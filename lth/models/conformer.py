@@ -7,12 +7,15 @@ keys and values in one parameter that belongs to no linear layer, and leaves its
 evaluates, with whatever hooks they have.
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 from lth.models.attention import Attention, key_mask
 from lth.models.ctc import CTCModel
 from lth.models.lengths import FrameBatchNorm, valid_frames
-from lth.models.transformer import Subsampling
+from lth.models.subsampling import Subsampling
 
 #: What ``prunable`` may be.
 PRUNABLE = ("linear", "all")
@@ -38,37 +41,59 @@ class HalfStep(nn.Module):
 
 
 class Convolution(nn.Module):
-    """Gated pointwise, depthwise and pointwise convolution (section 2.2); frames outside an utterance are silence."""
+    """Gated pointwise, depthwise and pointwise convolution (section 2.2); frames outside an utterance are silence.
 
-    def __init__(self, units: int, kernel: int, dropout: float):
+    With a stride it hands on fewer frames of other ``outputs``, beside which stands a linear layer of those frames
+    (Burchi & Vielzeuf 2021, section 3.1).
+    """
+
+    def __init__(self, units: int, kernel: int, dropout: float, outputs: int | None = None, stride: int = 1):
         super().__init__()
+        outputs, self.stride = outputs or units, stride
         self.norm = nn.LayerNorm(units)
-        self.gated = Pointwise(units, 2 * units)
+        self.gated = Pointwise(units, 2 * outputs)
         self.gate = nn.GLU()
-        self.depthwise = nn.Conv1d(units, units, kernel, padding=kernel // 2, groups=units, bias=False)
-        self.frame_norm = FrameBatchNorm(units)
+        self.depthwise = nn.Conv1d(outputs, outputs, kernel, stride, kernel // 2, groups=outputs, bias=False)
+        self.frame_norm = FrameBatchNorm(outputs)
         self.swish = nn.SiLU()
-        self.out = Pointwise(units, units)
+        self.out = Pointwise(outputs, outputs)
         self.dropout = nn.Dropout(dropout)
+        self.beside = nn.Identity() if (outputs, stride) == (units, 1) else Pointwise(units, outputs)
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         y = self.gate(self.gated(self.norm(x))) * valid[..., None]
         y = self.depthwise(y.transpose(1, 2)).transpose(1, 2)
-        return x + self.dropout(self.out(self.swish(self.frame_norm(y, valid))))
+        y = self.dropout(self.out(self.swish(self.frame_norm(y, valid[:, :: self.stride]))))
+        return self.beside(x[:, :: self.stride]) + y
 
 
 class Block(nn.Module):
-    """Half a feed-forward layer, attention, convolution and the other half (section 2.4)."""
+    """Half a feed-forward layer, attention, convolution and the other half (section 2.4).
 
-    def __init__(self, units: int, heads: int, hidden: int, kernel: int, dropout: float):
+    ``outputs``, ``stride`` and ``hidden_after`` are of what comes after the convolution, where that is something else.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        heads: int,
+        hidden: int,
+        kernel: int,
+        dropout: float,
+        *,
+        outputs: int | None = None,
+        hidden_after: int | None = None,
+        stride: int = 1,
+    ):
         super().__init__()
+        outputs = outputs or units
         self.before = HalfStep(units, hidden, dropout)
         self.attention_norm = nn.LayerNorm(units)
         self.attention = Attention(units, heads, dropout)
         self.dropout = nn.Dropout(dropout)
-        self.convolution = Convolution(units, kernel, dropout)
-        self.after = HalfStep(units, hidden, dropout)
-        self.norm = nn.LayerNorm(units)
+        self.convolution = Convolution(units, kernel, dropout, outputs, stride)
+        self.after = HalfStep(outputs, hidden_after or hidden, dropout)
+        self.norm = nn.LayerNorm(outputs)
 
     def forward(self, x: Tensor, valid: Tensor, mask: Tensor) -> Tensor:
         x = self.before(x)
@@ -83,13 +108,16 @@ class Conformer(CTCModel):
     Args:
         features: bins a frame.
         tokens: output classes, the blank included.
-        channels: of the two convolutions that quarter the frame rate.
-        layers, units: depth and width.
-        heads, feed_forward, kernel: of attention, inner width, and frames that a depthwise convolution sees (odd).
+        channels, convolutions: of the front end, each of which halves the frame rate.
+        layers, units, feed_forward: depth, width, and inner width of the feed-forward layers; or of each stage, the
+            last block of which, but for that of the last stage, halves the frame rate and has the next one's width
+            (Burchi & Vielzeuf 2021).
+        heads, kernel: of attention, and frames that a depthwise convolution sees (odd).
         prunable: ``linear``, all linear layers as in Ding et al. (2022), or ``all``, convolutions too.
 
     Raises:
-        ValueError: a size below 1, an even kernel, heads that do not divide the units, or an unknown ``prunable``.
+        ValueError: a size below 1, stages of different numbers, an even kernel, heads that do not divide the units, or
+            an unknown ``prunable``.
     """
 
     def __init__(
@@ -98,31 +126,53 @@ class Conformer(CTCModel):
         tokens: int,
         *,
         channels: int = 32,
-        layers: int = 6,
-        units: int = 144,
+        convolutions: int = 2,
+        layers: int | Sequence[int] = 6,
+        units: int | Sequence[int] = 144,
         heads: int = 4,
-        feed_forward: int = 576,
+        feed_forward: int | Sequence[int] = 576,
         kernel: int = 31,
         dropout: float = 0.1,
         prunable: str = "linear",
     ):
         super().__init__()
-        if min(channels, layers, units, feed_forward, kernel) < 1 or kernel % 2 == 0:
-            raise ValueError("channels, layers, units, feed_forward and kernel are at least 1, and kernel is odd")
+        stages = {"layers": layers, "units": units, "feed_forward": feed_forward}
+        layers, units, hidden = ([size] if isinstance(size, int) else list(size) for size in stages.values())
+        if not len(layers) == len(units) == len(hidden):
+            raise ValueError(
+                f"{', '.join(stages)} are of the same number of stages, not of {layers}, {units}, {hidden}"
+            )
+        if min(channels, convolutions, kernel, *layers, *units, *hidden) < 1 or kernel % 2 == 0:
+            raise ValueError(
+                "channels, convolutions, layers, units, feed_forward and kernel are at least 1, and kernel is odd"
+            )
         if prunable not in PRUNABLE:
             raise ValueError(f"prunable is {' or '.join(PRUNABLE)}, not {prunable}")
         self.pruned = prunable
-        self.subsampling = Subsampling(features, channels, units)
+        self.subsampling = Subsampling(features, channels, units[0], convolutions)
         self.dropout = nn.Dropout(dropout)
-        self.blocks = nn.ModuleList(Block(units, heads, feed_forward, kernel, dropout) for _ in range(layers))
-        self.output = nn.Linear(units, tokens)
+        of = [stage for stage, count in enumerate(layers) for _ in range(count)]
+        self.blocks = nn.ModuleList(
+            Block(
+                units[stage],
+                heads,
+                hidden[stage],
+                kernel,
+                dropout,
+                outputs=units[then],
+                hidden_after=hidden[then],
+                stride=1 if then == stage else 2,
+            )
+            for stage, then in pairwise([*of, of[-1]])
+        )
+        self.output = nn.Linear(units[-1], tokens)
 
     def encode(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, features) and (B,) lengths to the (B, T', units) that ``output`` reads, and (B,) lengths."""
-        x, lengths = self.dropout(self.subsampling(x)), self.out_length(lengths)
-        valid, mask = valid_frames(lengths, x.shape[1]), key_mask(lengths, x.shape[1])
+        x, lengths = self.dropout(self.subsampling(x)), self.subsampling.out_length(lengths)
         for block in self.blocks:
-            x = block(x, valid, mask)
+            valid, mask = valid_frames(lengths, x.shape[1]), key_mask(lengths, x.shape[1])
+            x, lengths = block(x, valid, mask), (lengths - 1) // block.convolution.stride + 1
         return x, lengths
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -132,7 +182,10 @@ class Conformer(CTCModel):
 
     def out_length(self, length):
         """Output frames for ``length`` input frames; works on an int and on a tensor of them."""
-        return self.subsampling.out_length(length)
+        length = self.subsampling.out_length(length)
+        for block in self.blocks:
+            length = (length - 1) // block.convolution.stride + 1
+        return length
 
     def prunable(self) -> dict[str, list[str]]:
         """Prunable parameters by layer, from input to output: the parts of a block are layers.

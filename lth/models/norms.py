@@ -34,9 +34,9 @@ class InputNorms:
             if isinstance(module, OverTokens):
                 self._hooks.append(module.register_forward_pre_hook(self._begin_tokens))
                 self._hooks.append(module.register_forward_hook(self._end_tokens))
-            for kind, squares in ((nn.Conv2d, self._conv), (nn.Linear, self._linear), (nn.RNNBase, self._recurrent)):
+            for kind, squares in KINDS.items():
                 if isinstance(module, kind):
-                    self._hooks.append(module.register_forward_hook(partial(squares, name)))
+                    self._hooks.append(module.register_forward_hook(partial(getattr(self, squares), name)))
         return self
 
     def __exit__(self, *_) -> None:
@@ -84,6 +84,10 @@ class InputNorms:
         self._frames(f"{name}.weight_ih_l0", x, valid)
         self._frames(f"{name}.weight_hh_l0", y[:, :-1], None if valid is None else valid[:, 1:])  # the first's is zero
 
+    def _strided(self, name: str, module: nn.Conv1d, args: tuple, result: Tensor) -> None:
+        """Nothing is taken of a convolution over frames alone, but lengths go on being known after it."""
+        self._conv_lengths(module, args[0].shape[-1], result.shape[-1])
+
     def _conv(self, name: str, module: nn.Conv2d, args: tuple, result: Tensor) -> None:
         if module.groups > 1:
             raise ValueError("Norms are not taken of convolutions in groups.")
@@ -110,7 +114,15 @@ class InputNorms:
         """
         if frames not in self._lengths:
             return 1.0
-        reach = module.dilation[1] * (module.kernel_size[1] - 1)
-        lengths = (self._lengths[frames] + 2 * module.padding[1] - reach - 1) // module.stride[1] + 1
-        self._lengths[places] = lengths
-        return valid_frames(lengths, places)[:, None, None]
+        self._conv_lengths(module, frames, places)
+        return valid_frames(self._lengths[places], places)[:, None, None]
+
+    def _conv_lengths(self, module: nn.Conv1d | nn.Conv2d, frames: int, places: int) -> None:
+        if frames in self._lengths:
+            reach = module.dilation[-1] * (module.kernel_size[-1] - 1)
+            lengths = (self._lengths[frames] + 2 * module.padding[-1] - reach - 1) // module.stride[-1] + 1
+            self._lengths[places] = lengths
+
+
+#: What is done with what modules of these kinds hear.
+KINDS = {nn.Conv1d: "_strided", nn.Conv2d: "_conv", nn.Linear: "_linear", nn.RNNBase: "_recurrent"}

@@ -9,32 +9,7 @@ from torch.nn import functional as F
 from lth.models.attention import Attention, FeedForward, Memory, Positions, key_mask
 from lth.models.ctc import CTCLoss, ctc_frames
 from lth.models.lengths import OverTokens, valid_frames
-
-
-class Subsampling(nn.Module):
-    """Two convolutions that quarter the frame rate, and a linear layer (Karita et al. 2019).
-
-    They have no padding, so that what comes of an utterance's frames never depends on what follows them.
-    """
-
-    def __init__(self, features: int, channels: int, units: int):
-        super().__init__()
-        self.conv1 = nn.Conv2d(1, channels, 3, 2)
-        self.conv2 = nn.Conv2d(channels, channels, 3, 2)
-        self.linear = nn.Linear(channels * self.out_length(features), units)
-
-    def out_length(self, length):
-        """Frames that come out of ``length`` frames; works on an int and on a tensor of them."""
-        for _ in range(2):
-            length = (length - 3) // 2 + 1
-        return length
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, T, features) to (B, T', units)."""
-        x = x.transpose(1, 2).unsqueeze(1)
-        for conv in (self.conv1, self.conv2):
-            x = F.relu(conv(x))
-        return self.linear(x.permute(0, 3, 1, 2).flatten(2))
+from lth.models.subsampling import Subsampling
 
 
 class EncoderLayer(nn.Module):

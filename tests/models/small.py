@@ -33,6 +33,10 @@ SMALL = {
         "model.kernel=5",
         "model.prunable=all",
     ),
+    "conformer, efficient": (
+        *("model=conformer_efficient", "model.channels=4", "model.layers=[1,2]", "model.units=[12,16]"),
+        *("model.heads=2", "model.feed_forward=[24,32]", "model.kernel=5"),
+    ),
     "transducer": (
         "model=transducer",
         _CONV.replace("model.", "model.encoder."),

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchaudio.models.conformer import ConformerLayer
 
-from lth.models.conformer import Block, Conformer
+from lth.models.conformer import Block, Conformer, Convolution
 from lth.models.deepspeech2 import parameters
 from lth.setting import build
 from tests.configs import compose
@@ -82,3 +82,25 @@ def test_what_is_prunable():
 def test_what_will_not_do_is_said(wrong):
     with pytest.raises(ValueError, match=str(next(iter(wrong)))):
         Conformer(80, 5, **wrong)
+
+
+def test_a_strided_convolution_is_every_other_frame_of_one_without_stride():
+    torch.manual_seed(0)
+    strided, plain = (Convolution(6, 5, 0.0, outputs=8, stride=stride).eval() for stride in (2, 1))
+    plain.load_state_dict(strided.state_dict())
+    for length in (8, 9):
+        x, valid = torch.randn(1, 9, 6), torch.arange(9)[None] < length
+        torch.testing.assert_close(strided(x, valid), plain(x, valid)[:, ::2])
+
+
+def test_stages_by_hand():
+    """A half, a quarter and an eighth of the frames: the last block of a stage halves them and widens."""
+    model = build(compose("model=conformer_efficient_paper").model, features=80, tokens=256).eval()
+    assert [block.convolution.stride for block in model.blocks] == [1] * 4 + [2] + [1] * 5 + [2] + [1] * 5
+    widths = [block.norm.normalized_shape[0] for block in model.blocks]
+    assert widths == [256] * 4 + [384] * 6 + [512] * 6
+    first = (100 - 3) // 2 + 1
+    assert model.out_length(100) == -(-(-(-first // 2)) // 2) == 13
+    assert isinstance(model.blocks[0].convolution.beside, torch.nn.Identity)
+    with pytest.raises(ValueError, match="as many stages"):
+        Conformer(80, 5, layers=[1, 2], units=[8, 8])

@@ -153,6 +153,12 @@ def test_a_conformers_norms_leave_out_padding():
     torch.testing.assert_close(together["blocks.0.convolution.gated.weight"][0], total.sqrt().detach())
 
 
+def test_norms_leave_out_padding_at_every_frame_rate():
+    torch.manual_seed(0)
+    stages = {"convolutions": 1, "layers": [1, 2], "units": [6, 8], "feed_forward": [7, 9]}
+    norms_of_training(Conformer(20, 5, channels=2, heads=2, kernel=3, prunable="all", **stages).eval())
+
+
 def test_a_transducers_norms_leave_out_pairs_of_padding():
     torch.manual_seed(0)
     conv = [{"channels": 2, "kernel": [5, 3], "stride": [4, 2]}]
