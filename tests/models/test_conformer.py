@@ -1,5 +1,7 @@
 """The conformer against torchaudio's, on one utterance without padding, where that one is right."""
 
+import math
+
 import pytest
 import torch
 from torchaudio.models.conformer import ConformerLayer
@@ -100,7 +102,7 @@ def test_stages_by_hand():
     widths = [block.norm.normalized_shape[0] for block in model.blocks]
     assert widths == [256] * 4 + [384] * 6 + [512] * 6
     first = (100 - 3) // 2 + 1
-    assert model.out_length(100) == -(-(-(-first // 2)) // 2) == 13
+    assert model.out_length(100) == math.ceil(math.ceil(first / 2) / 2) == 13
     assert isinstance(model.blocks[0].convolution.beside, torch.nn.Identity)
-    with pytest.raises(ValueError, match="as many stages"):
+    with pytest.raises(ValueError, match="same number of stages"):
         Conformer(80, 5, layers=[1, 2], units=[8, 8])
