@@ -96,7 +96,10 @@ def from_path(path: Path) -> Ticket:
     if (path / "experiment.json").is_file():
         chosen = next((row for row in winning(read_csv(path / "rounds.csv")) if row is not None), None)
         if chosen is None:
-            raise UserError(f"ticket={path}: this experiment has found no ticket yet")
+            raise UserError(
+                f"ticket={path}: this experiment has found no ticket yet; name one of its rounds, such as "
+                f"{path / 'rounds' / 'round-00'}"
+            )
         path = path / "rounds" / f"round-{chosen.round:02d}"
     folder = path if path.is_dir() else path.parent
     mask, about = load_mask(folder / "mask.lth" if path.is_dir() else path)
