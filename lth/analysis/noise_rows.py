@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from lth.errors import UserError
+from lth.analysis.records import read_records
 from lth.files import write_text
 
 
@@ -69,16 +69,11 @@ def read_noise_csv(path: Path) -> list[NoiseRow]:
     Raises:
         UserError: no such file, a missing column, or a value that is not a number.
     """
-    try:
-        with Path(path).open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            if missing := set(COLUMNS) - set(reader.fieldnames or ()):
-                raise UserError(f"{path} has no column {', '.join(sorted(missing))}: is it a noise.csv?")
-            return [_row(record) for record in reader]
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist: give the experiment's command again with test_noise=grid") from None
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{path} is damaged ({error}): give the command again to rewrite it") from None
+    missing, damaged = (
+        "give the experiment's command again with test_noise=grid",
+        "give the command again to rewrite it",
+    )
+    return read_records(path, COLUMNS, _row, missing=missing, damaged=damaged)
 
 
 def _row(record: dict[str, str]) -> NoiseRow:

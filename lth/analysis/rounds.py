@@ -10,7 +10,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from lth.errors import UserError
+from lth.analysis.records import read_records
 from lth.files import write_text
 
 
@@ -109,16 +109,8 @@ def read_csv(path: str | Path) -> list[Row]:
     Raises:
         UserError: no such file, a missing column, or a value that is not a number.
     """
-    try:
-        with Path(path).open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            if missing := set(COLUMNS) - set(reader.fieldnames or ()):
-                raise UserError(f"{path} has no column {', '.join(sorted(missing))}: is it a rounds.csv?")
-            return [_row(record) for record in reader]
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist: no round of the experiment has finished yet") from None
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{path} is damaged ({error}): run the experiment again to rewrite it") from None
+    missing, damaged = "no round of the experiment has finished yet", "run the experiment again to rewrite it"
+    return read_records(path, COLUMNS, _row, missing=missing, damaged=damaged)
 
 
 def summary_table(rows: Sequence[Row]) -> Table:

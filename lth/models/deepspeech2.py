@@ -170,13 +170,18 @@ class DeepSpeech2(CTCModel):
     def prunable(self) -> dict[str, list[str]]:
         """Prunable parameters by layer, from input to output, as in Ding et al. (2022): convolutions, input and
         recurrent matrices in both directions, linear; never a bias, a norm or the lookahead."""
-        layers: dict[str, list[str]] = {}
-        for name, module in self.named_modules():
-            if isinstance(module, nn.Conv2d | nn.RNNBase | nn.Linear):
-                layer = ".".join(name.split(".")[:2])  # both directions of a recurrent layer are one layer
-                weights = [n for n, _ in module.named_parameters() if n.startswith("weight")]
-                layers.setdefault(layer, []).extend(f"{name}.{weight}" for weight in weights)
-        return layers
+        return matrices(self)
+
+
+def matrices(model: nn.Module) -> dict[str, list[str]]:
+    """The weights of convolutions over frames and bins, recurrent and linear layers, by the module they lie in: both
+    directions of a recurrent layer are one layer."""
+    layers: dict[str, list[str]] = {}
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d | nn.RNNBase | nn.Linear):
+            weights = [n for n, _ in module.named_parameters() if n.startswith("weight")]
+            layers.setdefault(".".join(name.split(".")[:2]), []).extend(f"{name}.{weight}" for weight in weights)
+    return layers
 
 
 def parameters(model: nn.Module) -> int:

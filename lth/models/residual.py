@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lth.models.ctc import CTCModel
-from lth.models.deepspeech2 import CELLS
+from lth.models.deepspeech2 import CELLS, matrices
 from lth.models.lengths import reverse_within, valid_frames
 
 
@@ -114,10 +114,4 @@ class ResidualDeepSpeech2(CTCModel):
     def prunable(self) -> dict[str, list[str]]:
         """Prunable parameters by layer, from input to output: a residual block and both directions of a recurrent
         layer are one layer each; never a bias or a norm."""
-        layers: dict[str, list[str]] = {}
-        for name, module in self.named_modules():
-            if isinstance(module, nn.Conv2d | nn.RNNBase | nn.Linear):
-                layer = ".".join(name.split(".")[:2])
-                weights = [n for n, _ in module.named_parameters() if n.startswith("weight")]
-                layers.setdefault(layer, []).extend(f"{name}.{weight}" for weight in weights)
-        return layers
+        return matrices(self)
