@@ -21,7 +21,7 @@ lint: $(VENV)/ready-dev
 	$(VENV)/bin/ruff format --check .
 
 bench: $(VENV)/ready  ## every benchmark, one JSON document each
-	@for module in training prune store tracking analysis anatomy scan; do $(PY) -m benchmarks.$$module || exit 1; done
+	@for module in training prune store tracking analysis anatomy scan streaming manifest; do $(PY) -m benchmarks.$$module || exit 1; done
 
 loopback: $(VENV)/ready-dev  ## the tests' double of the W&B backend, by hand
 	$(PY) -m tests.loopback_wandb
