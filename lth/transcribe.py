@@ -46,11 +46,12 @@ def transcribe(config: DictConfig) -> list[dict]:
             samples = read(Path(file).expanduser())
             if len(files) > 1:
                 print(f"{file}: ", end="", flush=True)
-            if config.stream:
-                found.append(streamed(file, samples, recogniser, config.stream))
-            else:
-                found.append(heard(file, samples, setting, recogniser, config.longest))
-                print(found[-1]["text"], flush=True)
+            with setting.machine.autocast():
+                if config.stream:
+                    found.append(streamed(file, samples, recogniser, config.stream))
+                else:
+                    found.append(heard(file, samples, setting, recogniser, config.longest))
+                    print(found[-1]["text"], flush=True)
         except UserError as error:
             wrong.append(str(error))
     if config.out and found:

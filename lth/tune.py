@@ -40,7 +40,8 @@ def tune(config: DictConfig, console) -> dict:
     heard, texts = hear(setting, recogniser)
 
     def wer(decoder) -> float:
-        said = [text for encoded, lengths in heard for text in decoder(recogniser.model, encoded, lengths)]
+        with setting.machine.autocast():
+            said = [text for encoded, lengths in heard for text in decoder(recogniser.model, encoded, lengths)]
         return score(texts, said).wer
 
     def with_words(**words):
@@ -81,7 +82,7 @@ def hear(setting, recogniser) -> tuple[list, list[str]]:
     import torch
 
     heard, texts = [], []
-    with torch.no_grad():
+    with torch.no_grad(), setting.machine.autocast():
         for batch in setting.dev_batches():
             moved = {k: v.to(recogniser.device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
             heard.append(recogniser(moved))

@@ -28,6 +28,10 @@ class Hardware:
     accelerator: str
     precision: str
 
+    def autocast(self) -> torch.autocast:
+        """In which a network computes as it does when it is trained and scored."""
+        return torch.autocast(self.accelerator, torch.bfloat16, enabled=self.precision.startswith("bf16"))
+
 
 def hardware(accelerator: str, precision: str) -> Hardware:
     """Resolve ``auto``: CUDA where there is one, bf16 where the processor computes in it.
