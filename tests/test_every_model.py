@@ -36,11 +36,12 @@ def test_every_strategy_prunes_it(setting, name):
     assert mask.density == pytest.approx(target, abs=0.03)  # whole groups seldom come to the very count
 
 
-def test_it_plays_a_lottery(setting, tmp_path):
-    words = {"rounds": 1, "outputs": str(tmp_path), "name": "every"}
+@pytest.mark.parametrize("words", [[], ["strategy=gradual", "strategy.gradual.every=1"]], ids=["rounds", "gradual"])
+def test_it_plays_a_lottery(setting, words, tmp_path):
     config = setting.config.copy()
-    config.update(words)
+    config.update({"rounds": 1, "outputs": str(tmp_path), "name": "every"})
     config.tracking = compose("tracking=disabled").tracking
+    config.strategy = compose(*words).strategy
     rows = run(config, Console(quiet=True))
     assert [row.round for row in rows] == [0, 1]
     assert rows[1].density == pytest.approx(0.8, abs=1e-4)
