@@ -1,8 +1,11 @@
 """Audio to text while it is still being spoken, by a causal network."""
 
+from itertools import pairwise
+
 import torch
 
 from lth.decoding.greedy import Greedy
+from lth.decoding.transducer import go_on
 from lth.errors import UserError
 from lth.models.streaming import Stream, Window
 from lth.training.recogniser import Recogniser
@@ -16,8 +19,9 @@ class Listener:
     """
 
     def __init__(self, recogniser: Recogniser):
+        model = recogniser.model
         try:
-            self.stream = Stream(recogniser.model)
+            self.stream = Stream(model.encoder if model.family == "transducer" else model)
         except ValueError as error:
             raise UserError(f"stream= cannot be had of this network: {error}") from None
         if recogniser.features.normalise:
@@ -27,11 +31,13 @@ class Listener:
             )
         if not isinstance(recogniser.decode, Greedy):
             raise UserError("stream= hears greedily; leave decoder= out")
-        self.features, self.tokens = recogniser.features, recogniser.decode.tokens
+        self.model, self.features, self.tokens = model, recogniser.features, recogniser.decode.tokens
         self.window = Window(self.features.size, self.features.hop)
         self.device = recogniser.device
         self.said: list[int] = []
-        self.text, self._token = "", 0
+        self.text = ""
+        self._tokens = {"ctc": self._of_ctc, "transducer": self._of_transducer}[model.family]
+        self._token, self._begun = 0, None
 
     @torch.no_grad()
     def __call__(self, samples: torch.Tensor, last: bool = False) -> str:
@@ -41,10 +47,19 @@ class Listener:
         x = samples.new_zeros(1, 0, self.features.bins)
         if count:
             x, _ = self.features(samples, torch.tensor([count], device=self.device))
-        before = self.text
-        for token in self.stream(x, last)[0].argmax(-1).tolist():
-            if token not in (0, self._token):
-                self.said.append(token)
-            self._token = token
-        self.text = self.tokens.decode(self.said)
+        frames = self.stream.encode(x, last)
+        if frames.shape[1]:
+            self.said += self._tokens(frames)
+        before, self.text = self.text, self.tokens.decode(self.said)
         return self.text[len(before) :]
+
+    def _of_ctc(self, frames: torch.Tensor) -> list[int]:
+        path = [self._token, *self.model.output(frames)[0].argmax(-1).tolist()]
+        self._token = path[-1]
+        return [token for before, token in pairwise(path) if token not in (0, before)]
+
+    def _of_transducer(self, frames: torch.Tensor) -> list[int]:
+        (tokens,), self._begun = go_on(
+            self.model, frames, torch.tensor([frames.shape[1]], device=self.device), self._begun
+        )
+        return tokens

@@ -19,6 +19,7 @@ from lth.transcribe import transcribe
 from lth.tune import tune
 from tests.configs import PROJECT, compose
 from tests.lottery import command
+from tests.models.small import SMALL
 
 CONSOLE = Console(file=io.StringIO(), width=200)
 
@@ -115,12 +116,20 @@ def test_a_long_recording_is_its_pieces_joined(demo, tmp_path):
     assert row["text"] == " ".join(one["text"] for one in row["pieces"] if one["text"])
 
 
-@pytest.fixture(scope="module")
-def causal(tmp_path_factory, cache):
+CAUSAL = ("bidirectional=false", "lookahead=3", "rnn=mingru")
+
+
+@pytest.fixture(scope="module", params=["ctc", "transducer"])
+def causal(request, tmp_path_factory, cache):
     """A tiny network that can hear a stream."""
     outputs = tmp_path_factory.mktemp("causal")
-    live = ("model.bidirectional=false", "model.lookahead=3", "model.rnn=mingru", "features.normalise=false")
-    run(compose(*command("rounds=0", "trainer.max_epochs=6", *live, outputs=outputs, cache=cache)), CONSOLE)
+    words = command("rounds=0", "trainer.max_epochs=8", "features.normalise=false", outputs=outputs, cache=cache)
+    if request.param == "ctc":
+        live = [f"model.{word}" for word in CAUSAL]
+    else:
+        words = [word for word in words if not word.startswith("model.")]
+        live = [*SMALL["transducer"], *(f"model.encoder.{word}" for word in CAUSAL)]
+    run(compose(*live, *words), CONSOLE)
     return f"ticket={outputs}/demo/rounds/round-00"
 
 
@@ -136,10 +145,11 @@ def test_a_stream_says_what_the_whole_recording_says(causal, tmp_path, capsys, s
     assert all(part["end"] - part["start"] <= stream + 0.001 for part in row["pieces"]) and row["slowest"] > 0
 
 
-def test_what_cannot_be_streamed_is_said_before_the_first_file(demo, causal, tmp_path):
+def test_what_cannot_be_streamed_is_said_before_the_first_file(demo, causal, request):
+    beam = {"ctc": "beam", "transducer": "rnnt_beam"}[request.node.callspec.params["causal"]]
     for base, also, said in (
         (f"ticket={demo}/demo/rounds/round-00", [], "only a causal DeepSpeech2"),
-        (causal, ["decoder=beam"], "leave decoder= out"),
+        (causal, [f"decoder={beam}"], "leave decoder= out"),
         (causal, ["stream=0"], "stream=0 will not do"),
         (causal, ["stream=fast"], "stream=fast will not do"),
     ):

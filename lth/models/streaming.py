@@ -43,7 +43,7 @@ class Stream:
 
     def __init__(self, model: DeepSpeech2):
         if not isinstance(model, DeepSpeech2) or any(block.backwards is not None for block in model.rnns):
-            raise ValueError("only a causal DeepSpeech2 can be streamed: model=deepspeech2_streaming")
+            raise ValueError("only a causal DeepSpeech2 can be streamed, such as model=deepspeech2_streaming")
         if model.training:
             raise ValueError("a model is streamed after training: call eval() first")
         self.model = model
@@ -54,15 +54,20 @@ class Stream:
     @torch.no_grad()
     def __call__(self, x: Tensor, last: bool = False) -> Tensor:
         """(B, T, features), T from 0 on, to the (B, T', tokens) logits that are certain now: all, with ``last``."""
+        return self.model.output(self.encode(x, last))
+
+    @torch.no_grad()
+    def encode(self, x: Tensor, last: bool = False) -> Tensor:
+        """The same to the (B, T', units) that the logits are made of."""
         x = x.transpose(1, 2).unsqueeze(1)
         for block, window in zip(self.model.convs, self.windows, strict=True):
             x = _convolved(block, window(x, last))
         x = x.permute(0, 3, 1, 2).flatten(2)
-        x = self._recurrent(x) if x.shape[1] else x.new_zeros(len(x), 0, self.model.output.in_features)
+        x = self._recurrent(x) if x.shape[1] else x.new_zeros(len(x), 0, self.model.norm.num_features)
         if self.ahead is not None:
             x = self.ahead(x.transpose(1, 2), last)
             x = self.model.lookahead.rows(x) if x.shape[-1] else x.transpose(1, 2)
-        return self.model.output(_normalised(self.model.norm, x))
+        return _normalised(self.model.norm, x)
 
     def _recurrent(self, x: Tensor) -> Tensor:
         for n, block in enumerate(self.model.rnns):
