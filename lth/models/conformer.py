@@ -138,6 +138,8 @@ class Conformer(CTCModel):
         super().__init__()
         stages = {"layers": layers, "units": units, "feed_forward": feed_forward}
         layers, units, hidden = ([size] if isinstance(size, int) else list(size) for size in stages.values())
+        if any(type(size) is not int for size in (*layers, *units, *hidden)):
+            raise ValueError(f"{', '.join(stages)} are whole numbers, or a list of them for each stage")
         if not len(layers) == len(units) == len(hidden):
             raise ValueError(
                 f"{', '.join(stages)} are of the same number of stages, not of {layers}, {units}, {hidden}"

@@ -106,3 +106,6 @@ def test_stages_by_hand():
     assert isinstance(model.blocks[0].convolution.beside, torch.nn.Identity)
     with pytest.raises(ValueError, match="same number of stages"):
         Conformer(80, 5, layers=[1, 2], units=[8, 8])
+    for wrong in ("wide", [8.5], [True]):
+        with pytest.raises(ValueError, match="whole numbers"):
+            Conformer(80, 5, units=wrong)
