@@ -22,6 +22,7 @@ class Listener:
         model = recogniser.model
         try:
             self.stream = Stream(model.encoder if model.family == "transducer" else model)
+            self.window = Window(recogniser.features.size, recogniser.features.hop)
         except ValueError as error:
             raise UserError(f"stream= cannot be had of this network: {error}") from None
         if recogniser.features.normalise:
@@ -32,7 +33,6 @@ class Listener:
         if not isinstance(recogniser.decode, Greedy):
             raise UserError("stream= hears greedily; leave decoder= out")
         self.model, self.features, self.tokens = model, recogniser.features, recogniser.decode.tokens
-        self.window = Window(self.features.size, self.features.hop)
         self.device = recogniser.device
         self.said: list[int] = []
         self.text = ""
@@ -48,8 +48,10 @@ class Listener:
         if count:
             x, _ = self.features(samples, torch.tensor([count], device=self.device))
         frames = self.stream.encode(x, last)
-        if frames.shape[1]:
-            self.said += self._tokens(frames)
+        new = self._tokens(frames) if frames.shape[1] else []
+        if not new:
+            return ""
+        self.said += new
         before, self.text = self.text, self.tokens.decode(self.said)
         return self.text[len(before) :]
 
