@@ -22,6 +22,8 @@ os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come here, to be said in one 
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 exit_codes: list[int] = []
+#: The commands that train.
+TRAINING = ("run.py", "sweeps.search")
 
 
 def command(program: str, work: Callable[[DictConfig], object]) -> None:
@@ -54,7 +56,8 @@ def complain(error: BaseException, program: str = "run.py") -> int:
     if isinstance(error, UserError):
         sentence = str(error)
     elif isinstance(error, KeyboardInterrupt):
-        sentence, code = "stopped; the same command goes on from the last finished epoch", 130
+        goes_on = "; the same command goes on from the last finished epoch" if program in TRAINING else ""
+        sentence, code = f"stopped{goes_on}", 130
     elif isinstance(error, HydraException | OmegaConfBaseException) or str(error).startswith("Config group override"):
         said = re.split(r"To append to your config|Config search path|\n\s*full_key|Set the environment", str(error))[0]
         typed = f"python {program}" if program.endswith(".py") else f"python -m {program}"

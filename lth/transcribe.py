@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 WORDS = ("audio", "longest", "stream", "out")
 #: Seconds of audio that are heard together.
 TOGETHER = 120.0
+#: Seconds that the parts of a stream are at least, and parts or pieces at most.
+SHORTEST, LONGEST = 0.01, 3600
 
 
 def transcribe(config: DictConfig) -> list[dict]:
@@ -33,10 +35,10 @@ def transcribe(config: DictConfig) -> list[dict]:
     files = [files] if isinstance(files, str) else files
     if not files or not all(isinstance(file, str) for file in files):
         raise UserError("audio= is missing: name recordings, such as audio=[a.wav,b.flac]")
-    if not isinstance(config.longest, int | float) or config.longest < 2 * WINDOW:
-        raise UserError(f"longest={config.longest} will not do: it is a number of seconds, at least {2 * WINDOW}")
-    if config.stream is not None and not (isinstance(config.stream, int | float) and config.stream >= 0.01):
-        raise UserError(f"stream={config.stream} will not do: it is a number of seconds, at least 0.01")
+    for name, least in {"longest": 2 * WINDOW, "stream": SHORTEST}.items():
+        value = config[name]
+        if not ((name == "stream" and value is None) or (type(value) in (int, float) and least <= value <= LONGEST)):
+            raise UserError(f"{name}={value} will not do: it is a number of seconds from {least:g} to {LONGEST}")
     setting, recogniser, _ = trained(config, WORDS)
     if config.stream:
         Listener(recogniser)  # says before the first file what stands against it

@@ -152,6 +152,9 @@ def test_what_cannot_be_streamed_is_said_before_the_first_file(demo, causal, req
         (causal, [f"decoder={beam}"], "leave decoder= out"),
         (causal, ["stream=0"], "stream=0 will not do"),
         (causal, ["stream=fast"], "stream=fast will not do"),
+        (causal, ["stream=true"], "stream=True will not do"),
+        (causal, ["stream=inf"], "stream=inf will not do: it is a number of seconds from 0.01 to 3600"),
+        (causal, ["longest=inf"], "longest=inf will not do"),
     ):
         with pytest.raises(UserError, match=said):
             transcribe(words("transcribe", base, "audio=none.wav", "stream=0.2", *also))
