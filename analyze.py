@@ -8,7 +8,7 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from lth.command import complain, exit_codes, screen
+from lth.commands.command import complain, exit_codes, screen
 from lth.errors import UserError
 
 
@@ -27,14 +27,19 @@ def work(config: DictConfig) -> None:
 
     check(config)
     console = screen()
-    analyse(config, console)
+    study = None
+    if config.study:
+        from lth.search.storage import load_study
+
+        study = load_study(config.study, config.storage, Path(config.outputs))
+    analyse(config, console, study)
     seen = state(Path(config.outputs))
     while config.watch:
         time.sleep(config.watch)
         if (now := state(Path(config.outputs))) != seen:
             seen = now
             try:
-                analyse(config, console)
+                analyse(config, console, study)
             except UserError as error:  # a file that is being written; the next look will find it whole
                 complain(error, "analyze.py")
 

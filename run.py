@@ -9,7 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from lth.command import complain, exit_codes, screen
+from lth.commands.command import complain, exit_codes, screen
 
 played: list = []  # the rows of every experiment; several of them in a multirun
 transfers: list = []  # the config and rows of those that started from a ticket
@@ -19,16 +19,17 @@ transfers: list = []  # the config and rows of those that started from a ticket
 def main(config: DictConfig) -> None:
     """One job; a job of a multirun that fails says so and leaves the others alone."""
     try:
+        from lth.analysis.report import write_report
+        from lth.lottery.trial import play, run_trial
         from lth.tracking.trial import in_sweep  # heavy imports wait until there is work, so that --help is quick
-        from lth.trial import play, run_trial
 
         console = screen()
         if config.control is not None:
-            from lth.control import control
+            from lth.lottery.branch.control import control
 
-            played.extend(control(config, console))
+            played.extend(control(config, console, write_report))
             return
-        rows = run_trial(config, console) if in_sweep() else play(config, console)
+        rows = run_trial(config, console, write_report) if in_sweep() else play(config, console, report=write_report)
         played.extend(rows)
         if config.ticket is not None:
             transfers.extend((config, one) for one in rows)
@@ -49,10 +50,10 @@ def complain_of_job(error: Exception) -> int:
 
 def say_together() -> None:
     """What the experiments of a multirun cost together."""
-    from lth.trial import tally, trained_and_reused
+    from lth.lottery.trial import tally, trained_and_reused
 
     if len(transfers) > 1:
-        from lth.transfer import Transfer, matrix
+        from lth.lottery.branch.transfer import Transfer, matrix
 
         screen().print(matrix([Transfer.of(*one) for one in transfers]))
     print(tally(len(played), *trained_and_reused(played)))

@@ -15,7 +15,7 @@ import torch
 from omegaconf import OmegaConf
 
 from lth.decoding.ngram import estimate, write_arpa
-from lth.trained import decoding, trained
+from lth.inference.trained import decoding, trained
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 

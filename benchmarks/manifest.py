@@ -25,8 +25,8 @@ FILES = 200
 FIRST = """
 import json, resource, sys, time
 from benchmarks.training import compose
-from lth.experiment import fits
-from lth.setting import prepare
+from lth.lottery.experiment import fits
+from lth.lottery.setup.setting import prepare
 
 def now():
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

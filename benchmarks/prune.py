@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lth.maskfile import load_mask, save_mask
+from lth.store.maskfile import load_mask, save_mask
 from lth.tickets.allocation import Global, Layerwise
 from lth.tickets.criterion import Magnitude, Random
 from lth.tickets.mask import Mask

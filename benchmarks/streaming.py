@@ -12,9 +12,9 @@ from torch import nn
 
 from benchmarks.training import compose
 from lth.decoding.greedy import Greedy
-from lth.listening import Listener
+from lth.inference.listening import Listener
+from lth.lottery.setup.setting import build
 from lth.models.deepspeech2 import CELLS
-from lth.setting import build
 from lth.speech.tokens import CharacterTokens
 
 RATE, SECONDS, PART = 16_000, 60, 0.1

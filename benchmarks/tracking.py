@@ -28,9 +28,9 @@ from pathlib import Path
 import hydra
 from rich.console import Console
 
-from lth.experiment import run
-from lth.tracking import Tracker
+from lth.lottery.experiment import run
 from lth.tracking.rounds import RoundRun
+from lth.tracking.tracker import Tracker
 
 MODES = ("disabled", "offline", "online")
 CONF = Path(__file__).resolve().parents[1] / "conf"

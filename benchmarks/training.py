@@ -20,7 +20,7 @@ import hydra
 import torch
 from omegaconf import DictConfig
 
-from lth.setting import Setting, prepare
+from lth.lottery.setup.setting import Setting, prepare
 from lth.speech.batches import Batches
 from lth.tickets.mask import Mask
 from lth.training.callbacks import KeepPruned

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+#: The config that users compose: beside the package in a checkout, inside it once installed.
+CONF = next(p for p in (Path(__file__).parent / "conf", Path(__file__).parents[1] / "conf") if p.is_dir())
 SUMS = "SHA256SUMS"
 
 

@@ -9,7 +9,7 @@ import soundfile
 
 import run as program
 from tests.configs import compose
-from tests.lottery import command
+from tests.lotteries import command
 
 
 def attempt(*overrides: str, outputs: Path, cache: Path) -> int:

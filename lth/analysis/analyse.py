@@ -3,20 +3,21 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import optuna
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from lth.analysis import anatomy, curves, mistakes, noise, stability, sweep, tickets
 from lth.analysis.compare import groups_of
 from lth.analysis.document import Section
-from lth.analysis.gather import Experiment, gather
+from lth.analysis.experiments import Experiment, gather
+from lth.analysis.sections import anatomy, curves, mistakes, noise, stability, sweep, tickets
 from lth.analysis.show import files, page, terminal
 from lth.errors import UserError
 
 FOLDER = "analysis"
 
 
-def analyse(config: DictConfig, console: Console) -> list[Section]:
+def analyse(config: DictConfig, console: Console, study: optuna.Study | None = None) -> list[Section]:
     """Read, compare, show and write; returns what was said.
 
     Raises:
@@ -29,7 +30,7 @@ def analyse(config: DictConfig, console: Console) -> list[Section]:
 
         outputs = bring(config.project, config.entity, folder / "wandb", config.experiments)
     experiments, remarks = gather(outputs, None if config.source == "wandb" else config.experiments)
-    lead, said = sections(experiments, remarks, config)
+    lead, said = sections(experiments, remarks, config, study)
     files.write_tables(said, folder / "tables")
     files.write_figures(said, folder / "figures")
     facts = {"experiments": len(experiments), "rounds": sum(len(one.rounds) for one in experiments)}
@@ -73,14 +74,14 @@ def state(outputs: Path) -> list[tuple[str, int]]:
 
 
 def sections(
-    experiments: Sequence[Experiment], remarks: Sequence[str], config: DictConfig
+    experiments: Sequence[Experiment], remarks: Sequence[str], config: DictConfig, study: optuna.Study | None = None
 ) -> tuple[str, list[Section]]:
     """The answer, and every question that these experiments can answer."""
     groups, apart = groups_of(experiments, config.resamples)
     cache = Path(config.outputs) / FOLDER / "cache"
     found = [
         tickets.section(groups, [*remarks, *apart]),
-        sweep.section(sweep.open_study(config.study, config.storage, Path(config.outputs))) if config.study else None,
+        sweep.section(study) if study else None,
         curves.section(groups),
         anatomy.section(experiments, cache),
         stability.section(experiments, cache, measure=config.stability),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lth.files import write_text
-from lth.store import round_key
+from lth.store.store import round_key
 
 
 def known(folder: Path | None, what: str, inputs: Mapping) -> dict | None:

@@ -8,9 +8,9 @@ from functools import cached_property
 import numpy as np
 
 from lth.analysis.document import Interval
-from lth.analysis.gather import Errors, Experiment, Round
+from lth.analysis.experiments import Errors, Experiment, Round
 from lth.analysis.statistics import p_value
-from lth.scoring.bootstrap import Bootstrap
+from lth.speech.bootstrap import Bootstrap
 
 
 @dataclass

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter
 
 from lth.analysis.look import HEAT, INK, MUTED, PAPER, SERIES, blank, ink_on, plain
-from lth.analysis.rounds import Row, dense, density_text, winning
+from lth.store.rows import Row, dense, density_text, winning
 
 Intervals = Mapping[str, Mapping[int, tuple[float, float]]]
 

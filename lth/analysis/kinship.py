@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from lth.analysis.document import Column, Heat, Table
-from lth.analysis.gather import Experiment, Round
+from lth.analysis.experiments import Experiment, Round
 from lth.analysis.labels import SILENT
-from lth.analysis.noise import train_noise
 from lth.analysis.overlap import Overlap, Packed, overlap
+from lth.analysis.sections.noise import train_noise
 
 #: Densities this close, as a ratio, count as the same.
 CLOSE = 1.05

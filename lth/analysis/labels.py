@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lth.analysis.gather import Experiment
+    from lth.analysis.experiments import Experiment
 
 #: Choices that go without saying.
 DEFAULTS = {"constant", "Global", "Magnitude", "Weights", "Init"}

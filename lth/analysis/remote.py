@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from lth.analysis.rounds import Row, write_csv
 from lth.errors import UserError
 from lth.files import SUMS, write_text
+from lth.store.rows import Row, write_csv
 from lth.tracking.fetch import asking, connect
 from lth.tracking.remember import ROUND_FILES, RUN_ID, RememberedRound, artifacts_of
 
@@ -120,7 +120,7 @@ def _resolved(config: dict) -> dict:
     """The config without interpolations into this machine: only the words of this very config are put in."""
     from omegaconf import OmegaConf
 
-    from lth.recorded import check_safe
+    from lth.lottery.setup.recorded import check_safe
 
     check_safe(config, "source=wandb")
     return OmegaConf.to_container(OmegaConf.create(config), resolve=True)

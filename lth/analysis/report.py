@@ -8,11 +8,11 @@ from jinja2 import Environment, FileSystemLoader
 from lth.analysis.describe import document, words
 from lth.analysis.figures import layer_densities, wer_curve
 from lth.analysis.look import inline
-from lth.analysis.rounds import Row, dense, density_text, note, rate_text, read_csv, winning
 from lth.analysis.utterances import differences, examples, intervals, transcripts
 from lth.errors import UserError
 from lth.files import write_text
-from lth.store import StoredRound
+from lth.store.rows import Row, dense, density_text, note, rate_text, read_csv, winning
+from lth.store.store import StoredRound
 
 
 def write_report(folder: str | Path) -> Path:

@@ -7,7 +7,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from lth.analysis.rounds import density_text, rate_text
+from lth.store.rows import density_text, rate_text
 
 #: What ``checksums`` says of something whole.
 SOUND = "ok"

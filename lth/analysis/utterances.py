@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import jiwer
 
-from lth.analysis.rounds import set_names
-from lth.scoring.wer import bootstrap_difference, bootstrap_interval, word_errors
-from lth.store import StoredRound
+from lth.speech.wer import bootstrap_difference, bootstrap_interval, word_errors
+from lth.store.rows import set_names
+from lth.store.store import StoredRound
 
 Transcripts = Mapping[str, Mapping[str, tuple[str, str]]]
 #: How corpora write the speaker into an utterance's id.

@@ -5,7 +5,7 @@ import io
 from collections.abc import Sequence
 
 from lth.analysis.document import Section, Table
-from lth.analysis.gather import Experiment
+from lth.analysis.experiments import Experiment
 from lth.analysis.show.words import column_texts, heading
 from lth.errors import UserError
 from lth.tracking.fetch import asking

@@ -9,7 +9,7 @@ import kenlm
 from lth.errors import UserError
 
 TO_NATURAL = math.log(10)
-REMEDY = "give an ARPA file or a binary of KenLM; `python -m lth.ngram` makes one from transcripts"
+REMEDY = "give an ARPA file or a binary of KenLM; `python -m lth ngram` makes one from transcripts"
 
 
 class LanguageModel:

@@ -1,6 +1,6 @@
 """What a model costs and sees: parameters, multiply-accumulates, frames, receptive field."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MethodType
@@ -98,12 +98,13 @@ def receptive_field(model: nn.Module, bins: int) -> tuple[int | None, int | None
     return (None if first <= margin else own - first), (None if last >= SEEN - 1 - margin else last - own)
 
 
-def rows(model: nn.Module, groups: int = 3) -> list[tuple[str, str, Tensor, int]]:
-    """(layer, parameter, tensor, group) of everything prunable, in the order and groups of ``strategy=layerwise``."""
-    from lth.tickets.allocation import split
+def rows(model: nn.Module, parts: Sequence[Sequence[tuple[str, Sequence[str]]]]) -> list[tuple[str, str, Tensor, int]]:
+    """(layer, parameter, tensor, group) of everything prunable.
 
-    parameters, layers = dict(model.named_parameters()), model.prunable()
-    parts = split(list(layers.items()), min(groups, len(layers)))
+    Args:
+        parts: groups of layers, each with its parameters' names, as ``strategy=layerwise`` makes them.
+    """
+    parameters = dict(model.named_parameters())
     return [
         (layer, name, parameters[name], number)
         for number, part in enumerate(parts, 1)

@@ -13,8 +13,8 @@ from lightning import LightningDataModule
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
 
-from lth.speech.corpus import load_audio
-from lth.speech.noise import NoiseInjection
+from lth.speech.augment.noise import NoiseInjection
+from lth.speech.corpora.corpus import load_audio
 from lth.speech.tokens import Tokens
 
 

@@ -1,7 +1,7 @@
 """Which weights go: a criterion scores every weight of a parameter, and the lowest scores are pruned.
 
 Besides the weights a criterion may want evidence, a tensor for each parameter: what it ``needs`` is ``gradients``
-of the loss, ``norms`` of the inputs, or ``flow``, the gradients of SynFlow's objective; `lth.evidence` gathers
+of the loss, ``norms`` of the inputs, or ``flow``, the gradients of SynFlow's objective; `lth.lottery.evidence` gathers
 them. It is ``scored_at`` "trained", on the weights of the round before, or at "init", on the values that round
 starts from, and then it does not matter what was trained. With ``steps`` a round's pruning is done in that many
 parts, the scores taken anew under the mask so far.

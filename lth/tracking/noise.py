@@ -12,7 +12,7 @@ from lth.tracking.rounds import RoundRun
 if TYPE_CHECKING:
     import wandb
 
-    from lth.tracking import Tracker
+    from lth.tracking.tracker import Tracker
 
 
 #: Where the record stands among those of the rounds: after them, since their masks are its inputs.

@@ -4,7 +4,7 @@
         record.json     the run: name, config and summary, artifacts in and out
         history.jsonl   every row, with its time
 
-The record is what `lth.sync` uploads, and checks the server against. The artifacts' files stay in the store.
+The record is what `python -m lth sync` uploads, and checks the server against. The artifacts' files stay in the store.
 """
 
 import dataclasses

@@ -71,7 +71,7 @@ def remembered(api: "wandb.Api", entity: str, project: str, name: str) -> list[R
     if not rounds or "init" not in rounds[0].artifacts:
         raise UserError(
             f"{what}: its artifacts lack what a resume needs (the init, and a mask and a record of each round); "
-            "complete them with python -m lth.sync where it was run"
+            "complete them with python -m lth sync where it was run"
         )
     return rounds
 

@@ -12,7 +12,7 @@ from lth.tracking.record import ArtifactRecord, RoundRecord, save_history, save_
 if TYPE_CHECKING:
     import wandb
 
-    from lth.tracking import Tracker
+    from lth.tracking.tracker import Tracker
 
 #: Metrics that say which round a mask is. They lie in its artifact: W&B makes equal contents one version.
 LABEL = ("key", "seed", "density", "density_total", "kept", "prunable", "parameters")

@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from lth.analysis.rounds import Row
+from lth.store.rows import Row
 from lth.tracking.client import keep_files_in, step_out_of_sweep
 from lth.tracking.guard import Guard
 

@@ -1,4 +1,4 @@
-"""What of an experiment W&B has, and bringing it what it lacks; for `lth.sync`, and to check `online` runs.
+"""What of an experiment W&B has, and bringing it what it lacks; for `python -m lth sync`, and to check `online` runs.
 
 `wandb sync` is not enough: it leaves out which artifacts a run used, says "Finished" when an artifact's files
 are gone, and run twice it logs every row twice.

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from lth.decoding.choose import Decoder
 from lth.errors import UserError
 from lth.models.ctc import CTCLoss
-from lth.scoring.wer import score
 from lth.speech.features import Features
+from lth.speech.wer import score
 
 
 class TrainingDiverged(UserError):

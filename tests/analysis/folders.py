@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from lth.analysis.rounds import Row, write_csv
 from lth.files import write_sums
-from lth.maskfile import save_mask
+from lth.store.maskfile import save_mask
+from lth.store.rows import Row, write_csv
 from lth.tickets.mask import Mask
 
 REFERENCES = {

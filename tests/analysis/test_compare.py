@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lth.analysis import curves, tickets
 from lth.analysis.compare import groups_of
-from lth.analysis.gather import gather
+from lth.analysis.experiments import gather
 from lth.analysis.labels import label, labelled
+from lth.analysis.sections import curves, tickets
 from tests.analysis.folders import write_experiment
 
 
@@ -33,7 +33,7 @@ def experiments(outputs, *names, **options):
         ),
         ({"structure": {"_target_": "a.Block", "rows": 1, "columns": 4}}, "1×4 blocks"),
         (
-            {"allocation": {"_target_": "a.ERK"}, "rewind": {"_target_": "lth.rewinding.Epoch", "epoch": 3}},
+            {"allocation": {"_target_": "a.ERK"}, "rewind": {"_target_": "lth.lottery.rewinding.Epoch", "epoch": 3}},
             "erk late rewinding (epoch 3)",
         ),
         ({"exclude": ["convs"], "criterion": {"_target_": "a.Random"}}, "random without convs"),

@@ -11,7 +11,7 @@ from PIL import Image
 
 from lth.analysis.figures import layer_densities, wer_curve
 from lth.analysis.look import SERIES, to_png, to_svg
-from tests.analysis.test_rounds import row
+from tests.store.test_rows import row
 
 ROWS = [row(0, 1, 0.10, 0.12), row(1, 0.5, 0.08, 0.11), row(2, 0.25, 0.10, 0.13), row(3, 0.05, 0.11, 0.5)]
 INTERVALS = {"dev": {n: (r.dev_wer - 0.02, r.dev_wer + 0.03) for n, r in enumerate(ROWS)}}

@@ -9,7 +9,7 @@ import pytest
 from lth.analysis.report import answer, unfinished, write_report
 from lth.errors import UserError
 from tests.analysis.folders import write_experiment
-from tests.analysis.test_rounds import row
+from tests.store.test_rows import row
 
 
 class Page(HTMLParser):
@@ -118,7 +118,7 @@ def test_report_answers_first_and_shows_everything(tmp_path):
         "corpus digits",
         "seed 7",
         "t1: 2 wrong words more",
-        "python -m lth.sync",
+        "python -m lth sync",
     ):
         assert text in body
     assert '"rounds": 2' in body

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lth.analysis.statistics import holm, p_value, verdict
-from lth.scoring.bootstrap import Bootstrap
+from lth.speech.bootstrap import Bootstrap
 
 
 def test_holm_by_hand():

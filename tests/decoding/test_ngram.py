@@ -5,10 +5,10 @@ import random
 
 import pytest
 
+from lth.commands.ngram import make
 from lth.decoding.language import LanguageModel
 from lth.decoding.ngram import END, START, UNKNOWN, _discounts, estimate, write_arpa
 from lth.errors import UserError
-from lth.ngram import make
 from tests.configs import PROJECT
 
 TOY = ["a b", "a c", "a b"]

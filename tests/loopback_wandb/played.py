@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from lth.tracking import Tracker, open_tracker
 from lth.tracking.record import run_id
+from lth.tracking.tracker import Tracker, open_tracker
 
 ROUNDS = 3
 STEPS = 12

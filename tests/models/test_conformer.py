@@ -6,9 +6,9 @@ import pytest
 import torch
 from torchaudio.models.conformer import ConformerLayer
 
+from lth.lottery.setup.setting import build
 from lth.models.conformer import Block, Conformer, Convolution
 from lth.models.deepspeech2 import parameters
-from lth.setting import build
 from tests.configs import compose
 
 UNITS, HEADS, HIDDEN, KERNEL = 12, 3, 20, 5

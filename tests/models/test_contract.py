@@ -7,8 +7,8 @@ import torch
 from omegaconf import OmegaConf
 
 from lth.decoding.choose import FAMILIES, options
+from lth.lottery.setup.setting import build
 from lth.models.lengths import valid_frames
-from lth.setting import build
 from lth.speech.tokens import CharacterTokens
 from lth.training.losses import ctc
 from tests.configs import compose

@@ -3,9 +3,9 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from lth.lottery.setup.setting import build
 from lth.models.deepspeech2 import DeepSpeech2, Lookahead, RecurrentBlock
 from lth.models.lengths import FrameBatchNorm, reverse_within, valid_frames
-from lth.setting import build
 from tests.configs import compose
 
 CONV = [{"channels": 4, "kernel": (11, 5), "stride": (2, 2)}, {"channels": 4, "kernel": (7, 5), "stride": (2, 1)}]

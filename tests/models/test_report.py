@@ -6,13 +6,13 @@ import hydra
 import pytest
 import torch
 
-from lth.describe import describe
+from lth.commands.describe import describe
 from lth.errors import UserError
+from lth.lottery.setup.setting import build
 from lth.models.attention import Attention, key_mask
 from lth.models.conformer import Block
 from lth.models.deepspeech2 import DeepSpeech2
 from lth.models.report import macs, receptive_field, report
-from lth.setting import build
 from tests.configs import PROJECT, compose
 from tests.models.small import SMALL
 

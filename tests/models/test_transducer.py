@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from lth.errors import UserError
+from lth.lottery.setup.setting import build
 from lth.models.deepspeech2 import DeepSpeech2, parameters
 from lth.models.transducer import Transducer
-from lth.setting import build
 from lth.training.losses import ctc
 from tests.configs import compose
 

@@ -3,9 +3,9 @@ import math
 import pytest
 import torch
 
+from lth.lottery.setup.setting import build
 from lth.models.attention import key_mask
 from lth.models.transformer import Transformer
-from lth.setting import build
 from lth.training.losses import ctc
 from tests.configs import compose
 

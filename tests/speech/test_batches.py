@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from lth.speech.augment.noise import NoiseInjection
 from lth.speech.batches import AudioMemory, Utterances, test_loader, train_loader
-from lth.speech.corpus import utterance, without
-from lth.speech.listed import Line, listed, write
-from lth.speech.noise import NoiseInjection
+from lth.speech.corpora.corpus import utterance, without
+from lth.speech.corpora.lazy_cuts import Line, listed, write
 from lth.speech.tokens import CharacterTokens
 
 test_loader.__test__ = False

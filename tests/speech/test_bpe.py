@@ -4,7 +4,7 @@ import pytest
 import sentencepiece
 
 from lth.errors import UserError
-from lth.setting import prepare
+from lth.lottery.setup.setting import prepare
 from lth.speech import bpe
 from lth.speech.bpe import BPETokens
 from lth.speech.tokens import CharacterTokens
@@ -127,7 +127,7 @@ def test_a_tickets_tokens_are_taken_where_they_are_what_was_asked_for(words):
 
 def test_a_text_with_another_character_is_named_and_tokens_adds_it(words, monkeypatch):
     some = ["TWO ONE"] * 5
-    monkeypatch.setattr("lth.setting._texts", lambda _: some)
+    monkeypatch.setattr("lth.lottery.setup.setting._texts", lambda _: some)
     with pytest.raises(UserError, match=r"contains the character '[A-Z]' .* correct the text or add it to tokens="):
         prepare(compose("text=bpe", "text.size=8", *words))
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lth.errors import UserError
-from lth.setting import prepare
+from lth.lottery.setup.setting import prepare
 from lth.training.losses import ctc, warpctc
 from tests.configs import TINY, compose
 

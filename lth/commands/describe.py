@@ -1,0 +1,68 @@
+"""What a model costs, sees, and what of it may be pruned: ``python -m lth describe model=...``."""
+
+import json
+
+from omegaconf import DictConfig
+
+from lth.commands.command import command, screen
+
+
+def describe(config: DictConfig) -> dict:
+    """Print and return what is known of the model."""
+    from rich import box
+    from rich.table import Table
+
+    from lth.errors import UserError
+    from lth.lottery.setup.setting import build
+    from lth.models.report import report, rows
+    from lth.tickets.allocation import split
+
+    if not isinstance(config.classes, int) or config.classes < 2:
+        raise UserError(f"classes={config.classes} will not do: it is a whole number, at least 2")
+    features = build(config.features)
+    model = build(config.model, features=features.bins, tokens=config.classes)
+    ratios = config.strategy.get("ratios")
+    prunable = model.prunable()
+    groups = min(len(ratios) if ratios is not None else 3, len(prunable))
+    layers = rows(model, split(list(prunable.items()), groups))
+    found = report(model, features.bins)
+    rate = 1 / config.features.hop
+    before, after = (None if n is None else round(n / rate, 3) for n in found.receptive)
+    said = {
+        "family": model.family,
+        "classes": config.classes,
+        "parameters": found.parameters,
+        "prunable": found.prunable,
+        "gmacs_per_audio_second": round(found.macs * rate / 1e9, 4),
+        "frames_per_second": round(found.frames * rate, 2),
+        "seconds_seen_before": before,
+        "seconds_seen_after": after,
+        "layers": [
+            {"group": group, "layer": layer, "parameter": name, "shape": list(tensor.shape), "values": tensor.numel()}
+            for layer, name, tensor, group in layers
+        ],
+    }
+    if config.json:
+        print(json.dumps(said, indent=1))
+        return said
+    console = screen(highlight=False)
+    share = f"{found.prunable / found.parameters:.1%}"
+    console.print(f"{found.parameters:,} parameters, {found.prunable:,} of them prunable ({share})")
+    console.print(f"{said['gmacs_per_audio_second']} billion multiply-accumulates for a second of audio (of 10 s)")
+    console.print(f"{said['frames_per_second']:g} output frames a second")
+    console.print(f"a frame sees {_far(before)} before it and {_far(after)} after it")
+    table = Table("group", "layer", "parameter", "shape", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("values", justify="right")
+    for one in said["layers"]:
+        shape = " × ".join(map(str, one["shape"]))
+        table.add_row(str(one["group"]), one["layer"], one["parameter"], shape, f"{one['values']:,}")
+    console.print(table)
+    return said
+
+
+def _far(seconds: float | None) -> str:
+    return "all that comes" if seconds is None else f"{seconds:g} s"
+
+
+if __name__ == "__main__":
+    command("lth describe", describe)

@@ -1,0 +1,136 @@
+"""What a trained network hears in recordings of your own: ``python -m lth transcribe ticket=... audio=[FILE]``."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig, OmegaConf
+
+from lth.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+WORDS = ("audio", "longest", "stream", "out")
+#: Seconds of audio that are heard together.
+TOGETHER = 120.0
+#: Seconds that the parts of a stream are at least, and parts or pieces at most.
+SHORTEST, LONGEST = 0.01, 3600
+
+
+def transcribe(config: DictConfig) -> list[dict]:
+    """Print each file's text; returns, and writes to ``out``, ``file``, ``text``, ``seconds`` and ``pieces``.
+
+    Raises:
+        UserError: no file, one that cannot be read, or a ticket without weights. The others' texts are kept.
+    """
+    from lth.files import replacing
+    from lth.inference.listening import Listener
+    from lth.inference.trained import trained
+    from lth.speech.segmentation import WINDOW
+    from lth.store.store import write_jsonl
+
+    files = OmegaConf.to_container(config)["audio"]
+    files = [files] if isinstance(files, str) else files
+    if not files or not all(isinstance(file, str) for file in files):
+        raise UserError("audio= is missing: name recordings, such as audio=[a.wav,b.flac]")
+    for name, least in {"longest": 2 * WINDOW, "stream": SHORTEST}.items():
+        value = config[name]
+        if not ((name == "stream" and value is None) or (type(value) in (int, float) and least <= value <= LONGEST)):
+            raise UserError(f"{name}={value} will not do: it is a number of seconds from {least:g} to {LONGEST}")
+    setting, recogniser, _ = trained(config, WORDS)
+    if config.stream:
+        Listener(recogniser)  # says before the first file what stands against it
+    found, wrong = [], []
+    for file in files:
+        try:
+            samples = read(Path(file).expanduser())
+            if len(files) > 1:
+                print(f"{file}: ", end="", flush=True)
+            with setting.machine.autocast():
+                if config.stream:
+                    found.append(streamed(file, samples, recogniser, config.stream))
+                else:
+                    found.append(heard(file, samples, setting, recogniser, config.longest))
+                    print(found[-1]["text"], flush=True)
+        except UserError as error:
+            wrong.append(str(error))
+    if config.out and found:
+        with replacing(Path(config.out)) as temporary:
+            write_jsonl(temporary, found)
+    if wrong:
+        raise UserError("; ".join(wrong))
+    return found
+
+
+def read(file: Path) -> "np.ndarray":
+    """(S,) float32 samples at 16 kHz, the mean of the channels; UserError where there are none."""
+    import soundfile
+    import soxr
+
+    from lth.speech.corpora.corpus import SAMPLING_RATE
+
+    if not file.is_file():
+        raise UserError(f"audio: {file} does not exist")
+    try:
+        samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
+    except soundfile.SoundFileError as error:
+        raise UserError(f"audio: {file} cannot be decoded ({error}); convert it to WAV or FLAC") from None
+    if not len(samples):
+        raise UserError(f"audio: {file} holds no samples")
+    mono = samples.mean(axis=1)
+    return mono if rate == SAMPLING_RATE else soxr.resample(mono, rate, SAMPLING_RATE)
+
+
+def heard(file: str, samples: "np.ndarray", setting, recogniser, longest: float) -> dict:
+    """What is said in a recording, piece by piece."""
+    import torch
+    from torch.nn.utils.rnn import pad_sequence
+
+    from lth.speech.corpora.corpus import SAMPLING_RATE
+    from lth.speech.segmentation import pieces
+
+    parts, texts = pieces(samples, longest), []
+    together = max(1, int(TOGETHER / longest))
+    for n in range(0, len(parts), together):
+        audio = [torch.from_numpy(samples[first:end].copy()) for first, end in parts[n : n + together]]
+        enough = [recogniser.model.out_length(setting.features.frames(len(a))) > 0 for a in audio]
+        some = [a for a, ok in zip(audio, enough, strict=True) if ok]
+        said = iter(_texts(recogniser, pad_sequence(some, batch_first=True), [len(a) for a in some]) if some else [])
+        texts += [next(said) if ok else "" for ok in enough]
+    rows = [
+        {"start": round(first / SAMPLING_RATE, 3), "end": round(end / SAMPLING_RATE, 3), "text": text}
+        for (first, end), text in zip(parts, texts, strict=True)
+    ]
+    text = " ".join(text for text in texts if text)
+    return {"file": file, "text": text, "seconds": round(len(samples) / SAMPLING_RATE, 3), "pieces": rows}
+
+
+def streamed(file: str, samples: "np.ndarray", recogniser, seconds: float) -> dict:
+    """The same, heard in parts of so many seconds and printed as it is understood; ``pieces`` are the parts that said
+    something, ``slowest`` the seconds that the slowest part took."""
+    import torch
+
+    from lth.inference.listening import Listener
+    from lth.speech.corpora.corpus import SAMPLING_RATE
+
+    listener, rows, slowest = Listener(recogniser), [], 0.0
+    size, audio = round(seconds * SAMPLING_RATE), torch.from_numpy(samples)
+    for first in range(0, len(audio), size):
+        end, started = min(first + size, len(audio)), time.perf_counter()
+        added = listener(audio[first:end], last=end == len(audio))
+        slowest = max(slowest, time.perf_counter() - started)
+        if added:
+            rows.append({"start": round(first / SAMPLING_RATE, 3), "end": round(end / SAMPLING_RATE, 3), "text": added})
+            print(added, end="", flush=True)
+    print()
+    length = round(len(samples) / SAMPLING_RATE, 3)
+    return {"file": file, "text": listener.text, "seconds": length, "pieces": rows, "slowest": round(slowest, 4)}
+
+
+def _texts(recogniser, audio, lengths: list[int]) -> list[str]:
+    import torch
+
+    with torch.no_grad():
+        batch = {"audio": audio.to(recogniser.device), "lengths": torch.tensor(lengths, device=recogniser.device)}
+        return recogniser.hypotheses(*recogniser(batch))

@@ -1,0 +1,179 @@
+"""Where studies live, how workers on one storage keep out of each other's way, and how a dead one is noticed.
+
+A journal file: a worker holds a file lock for its trial, which the system releases when the worker dies.
+A database: a worker's trial has a heartbeat, and no more heartbeats mean that the worker is dead.
+"""
+
+import contextlib
+import fcntl
+import logging
+import re
+import threading
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import Trial, TrialState
+
+from lth.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+class Journal:
+    """A study in a journal file, on this machine's disk or one shared by several machines."""
+
+    def __init__(self, path: Path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.storage: BaseStorage = JournalStorage(JournalFileBackend(str(path)))
+        self.locks = path.with_name(f"{path.name}.locks")
+        self.locks.mkdir(exist_ok=True)
+        self.where = str(path)
+
+    @contextlib.contextmanager
+    def alone(self, study: optuna.Study) -> Iterator[None]:
+        """No other worker is in here at the same time."""
+        with locked(self.locks / f"{study.study_name}.study", wait=True):
+            yield
+
+    @contextlib.contextmanager
+    def at_work(self, trial: Trial) -> Iterator[None]:
+        """This worker is alive, and plays this trial."""
+        file = self._lock_of(trial.study, trial.number)
+        with locked(file, wait=True):
+            yield
+        file.unlink(missing_ok=True)
+
+    def fail_dead(self, study: optuna.Study) -> None:
+        """Fail the running trials whose workers are dead; to be called `alone`."""
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            with locked(self._lock_of(study, trial.number), wait=False) as is_dead:
+                if is_dead:
+                    study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+
+    def _lock_of(self, study: optuna.Study, number: int) -> Path:
+        return self.locks / f"{study.study_name}.{number}"
+
+
+class Database:
+    """Studies in SQLite, for workers on one machine, or in PostgreSQL.
+
+    Args:
+        heartbeat: seconds between heartbeats; after two without one the worker counts as dead.
+    """
+
+    def __init__(self, url: str, heartbeat: int):
+        url = with_driver(url)
+        arguments = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
+        try:
+            self.storage: BaseStorage = RDBStorage(
+                url, engine_kwargs=arguments, heartbeat_interval=heartbeat, grace_period=2 * heartbeat
+            )
+        except ImportError as error:
+            raise UserError(f"storage={hidden(url)} needs a driver: pip install psycopg2-binary") from error
+        except Exception as error:
+            reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+            raise UserError(f"storage={hidden(url)} cannot be opened ({reason})") from error
+        self.engine, self.heartbeat, self.where = self.storage.engine, heartbeat, hidden(url)
+
+    @contextlib.contextmanager
+    def alone(self, study: optuna.Study) -> Iterator[None]:
+        """No other worker is in here at the same time."""
+        if self.engine.dialect.name == "sqlite":
+            with locked(Path(f"{self.engine.url.database}.lock"), wait=True):
+                yield
+            return
+        key = {"key": f"sweeps {study.study_name}"}
+        with self.engine.connect() as connection:  # the server lets go when the connection ends, however it ends
+            connection.exec_driver_sql("SELECT pg_advisory_lock(hashtext(%(key)s))", key)
+            try:
+                yield
+            finally:
+                connection.exec_driver_sql("SELECT pg_advisory_unlock(hashtext(%(key)s))", key)
+
+    @contextlib.contextmanager
+    def at_work(self, trial: Trial) -> Iterator[None]:
+        """This worker is alive, and plays this trial."""
+        self.storage.record_heartbeat(trial._trial_id)
+        trial.set_user_attr("begun", trial.number)
+        done = threading.Event()
+
+        def beat() -> None:
+            while not done.wait(self.heartbeat):
+                try:
+                    self.storage.record_heartbeat(trial._trial_id)
+                except Exception as error:  # the database is away for a while
+                    log.warning("no heartbeat of trial %d (%s)", trial.number, type(error).__name__)
+
+        thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+    def fail_dead(self, study: optuna.Study) -> None:
+        """Fail the running trials whose workers are dead; to be called `alone`."""
+        optuna.storages.fail_stale_trials(study)
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if trial.user_attrs.get("begun") != trial.number:  # died between asking and its first heartbeat
+                study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+
+
+def open_storage(where: str | None, study: str, outputs: Path, heartbeat: int) -> Journal | Database:
+    """The storage that ``storage=`` names: by default a journal file under ``outputs/studies``.
+
+    Raises:
+        UserError: another kind of database, or one that cannot be opened.
+    """
+    if where is None:
+        return Journal(outputs / "studies" / f"{study}.journal")
+    if "://" not in where:
+        return Journal(Path(where))
+    if not re.match(r"(sqlite|postgresql)(\+\w+)?://", where):
+        raise UserError(f"storage={hidden(where)}: use a journal file's path, sqlite:///FILE or postgresql://…")
+    return Database(where, heartbeat)
+
+
+def load_study(name: str, storage: str | None, outputs: Path) -> optuna.Study:
+    """The study of a search, to be looked at.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    if storage is None and not (outputs / "studies" / f"{name}.journal").is_file():
+        raise UserError(f"study={name}: there is no {outputs / 'studies' / name}.journal; name the storage=")
+    opened = open_storage(storage, name, outputs, heartbeat=60)
+    try:
+        return optuna.load_study(study_name=name, storage=opened.storage)
+    except KeyError:
+        there = ", ".join(optuna.get_all_study_names(opened.storage)) or "none"
+        raise UserError(f"study={name} is not in {opened.where}; there is {there}") from None
+
+
+def with_driver(url: str) -> str:
+    """`postgresql://` means psycopg to SQLAlchemy; where only psycopg2 is installed it will do."""
+    if find_spec("psycopg") is None:
+        return re.sub(r"^postgresql://", "postgresql+psycopg2://", url)
+    return url
+
+
+def hidden(url: str) -> str:
+    """A URL without its password."""
+    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, wait: bool) -> Iterator[bool]:
+    """Hold a file lock; yields False where it is held elsewhere and ``wait`` is not asked for."""
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        yield True

@@ -1,0 +1,144 @@
+"""A user's own recordings: one JSONL or TSV file of audio paths and texts per split."""
+
+import errno
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+from lhotse import CutSet
+
+from lth.errors import UserError
+from lth.speech.corpora import cached
+from lth.speech.corpora.corpus import (
+    Corpus,
+    Ids,
+    Said,
+    extract,
+    fingerprint,
+    fingerprint_of,
+    print_of,
+    recording,
+)
+from lth.speech.corpora.lazy_cuts import Line, listed, source_of, write
+from lth.speech.corpora.manifest_lines import Entry, read
+
+
+def load(
+    train: str | Path | None,
+    dev: str | Path | None,
+    test: str | Path | Mapping[str, str | Path] | None,
+    allow_outside: bool = False,
+    name: str = "manifest",
+    cache: str | Path | None = None,
+) -> Corpus:
+    """The corpus of three manifests; `test` may also map the names of several test sets to manifests.
+
+    cache: where what is read of the audio is kept, until a line or the size or time of an audio file changes. A
+    corpus of which every split fits in memory is read each time and leaves nothing there, as with None.
+
+    Raises UserError, naming manifest and line, for a missing file, an empty text, audio that cannot be
+    decoded, an id used twice, a malformed line, and (unless `allow_outside`) an audio path that leaves the
+    manifest's folder.
+    """
+    tests = test if isinstance(test, Mapping) else {"test": test}
+    if not tests or {"train", "dev"} & set(tests):
+        raise UserError(f"corpus.test must name test sets, none of them train or dev, not {list(tests)}.")
+    paths = {"train": train, "dev": dev, **tests}
+    for split, path in paths.items():
+        if path is None:
+            raise UserError(f"corpus.{split} is not set: give a JSONL or TSV file of the {split} utterances.")
+
+    def entries(split: str) -> Iterator[Entry]:
+        return read(paths[split], split, allow_outside)
+
+    key, largest = _check(paths, entries)
+    if cache is None or largest <= cached.EAGER:
+        cuts = {split: [entry.cut() for entry in entries(split)] for split in paths}
+        digest = fingerprint(cuts)
+        cuts = {split: CutSet.from_cuts(some) for split, some in cuts.items()}
+    else:
+        folder = Path(cache) / key
+        if not folder.is_dir():
+            _fill(folder, {split: entries(split) for split in paths})
+        cuts = {split: cached.together([listed(folder / f"{n}.lines")]) for n, split in enumerate(paths)}
+        digest = (folder / "fingerprint").read_text()
+    return Corpus(name, cuts.pop("train"), cuts.pop("dev"), cuts, digest)
+
+
+def _check(paths: Mapping[str, str | Path], entries: Callable[[str], Iterator[Entry]]) -> tuple[str, int]:
+    """Read all lines, and give a key of them and the utterances of the largest split.
+
+    The key is the same until a line, or an audio file's size or time, changes.
+    """
+    largest = 0
+    ids, digest = Ids(), hashlib.sha256(b"1")  # to be raised with what a list of lines holds
+    for split in paths:
+        digest.update(repr(split).encode())
+        count = 0
+        for entry in entries(split):
+            count += 1
+            ids.add(entry.id, entry.origin, split)
+            digest.update(repr(entry).encode())
+        largest = max(largest, count)
+    return digest.hexdigest()[:16], largest
+
+
+def _fill(folder: Path, splits: Mapping[str, Iterable[Entry]]) -> None:
+    """Look into every audio file, and keep what has to be known of it; a broken reading leaves nothing behind."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as work, ThreadPoolExecutor(8) as threads:
+        new, prints, look = Path(work) / "new", [], _Look()
+        new.mkdir()
+        for number, (split, entries) in enumerate(splits.items()):
+
+            def lines(split: str = split, entries: Iterable[Entry] = entries) -> Iterator[Line]:
+                for found in _in_order(threads, look, entries):
+                    for line, digest in found:
+                        prints.append(print_of(split, Said(*line[:5]), digest))
+                        yield line
+
+            write(new / f"{number}.lines", lines())
+        (new / "fingerprint").write_text(fingerprint_of(prints))
+        try:
+            new.rename(folder)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # another process was faster, with the same
+                raise
+
+
+def _in_order(threads: ThreadPoolExecutor, look, entries: Iterable[Entry], size: int = 128) -> Iterator[list]:
+    """`look` at pieces of the entries, several at once but never many."""
+    entries, waiting = iter(entries), []
+    while piece := list(islice(entries, size)):
+        waiting.append(threads.submit(look, piece))
+        if len(waiting) == 32:
+            yield waiting.pop(0).result()
+    for one in waiting:
+        yield one.result()
+
+
+class _Look:
+    """From entries to their lines and the `extract` of their audio. The files seen last are not opened again."""
+
+    def __init__(self, last: int = 10_000):
+        self._known: dict[str, tuple] = {}
+        self._last = last
+
+    def __call__(self, entries: list[Entry]) -> list[tuple[Line, str]]:
+        found = []
+        for entry in entries:
+            source, digest = self._known.get(entry.audio) or self._open(entry)
+            said = (entry.id, entry.text, entry.speaker, source[-1], entry.origin)
+            found.append((Line(*said, *source), digest))
+        return found
+
+    def _open(self, entry: Entry) -> tuple[tuple, str]:
+        audio = Path(entry.audio)
+        found = source_of(recording(entry.id, audio, entry.origin)), extract(audio)
+        if len(self._known) >= self._last:
+            self._known.clear()
+        self._known[entry.audio] = found
+        return found

@@ -1,0 +1,227 @@
+"""What lies in a store, what needs it, and removing what nothing needs.
+
+A round is needed by an experiment whose folder lists or links it, or whose W&B records still have to upload it.
+Experiments are found under ``outputs`` and in the store's own register of who uses it.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import socket
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lth.errors import UserError
+from lth.files import damaged
+from lth.store.store import Store
+
+#: Seconds for which what a running experiment may just have come upon is left alone.
+GRACE = 3600
+#: What is in the folders of a store, in words.
+KINDS = {
+    "rounds": "round",
+    "records": "record",
+    "inits": "init",
+    "transcripts": "transcript",
+    "partial": "unfinished",
+    "corrupt": "damaged",
+    "new": "leftover",
+    "locks": "lock",
+}
+SEALED = ("round", "record", "init", "transcript")
+
+
+@dataclass
+class Item:
+    """One thing in a store."""
+
+    kind: str
+    name: str
+    path: Path
+    bytes: int
+    used: float  # when it was last of use, in seconds since the epoch
+    users: list[str] = field(default_factory=list)  # folders of the experiments that need it
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def json(self) -> dict:
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "path": str(self.path),
+            "bytes": self.bytes,
+            "used": self.used,
+            "users": self.users,
+            **self.about,
+        }
+
+
+def inventory(root: Path, outputs: Path) -> list[Item]:
+    """Everything in a store, with the experiments that need it.
+
+    Raises:
+        UserError: there is no store, or what an experiment needs cannot be read.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root} is no store; give its folder with --store, or that of the experiments with --outputs")
+    needed = needs(root, experiments(root, outputs))
+    items = []
+    for folder, kind in KINDS.items():
+        for path in entries(root / folder):
+            item = Item(kind, path.name, path, *size_and_time(path), users=sorted(needed.get(path.resolve(), ())))
+            item.about = about(item)
+            items.append(item)
+    return items
+
+
+def entries(folder: Path) -> list[Path]:
+    with contextlib.suppress(FileNotFoundError):
+        return sorted(folder.iterdir())
+    return []
+
+
+def size_and_time(path: Path) -> tuple[int, float]:
+    """Bytes in a file or folder, and when it was last of use: the store touches a round that it gives out."""
+    own = path.stat()
+    if not path.is_dir():
+        return own.st_size, own.st_mtime
+    with os.scandir(path) as found:
+        files = [file.stat(follow_symlinks=False) for file in found]
+    return sum(file.st_size for file in files), max([own.st_mtime, *(f.st_mtime for f in files)])
+
+
+def about(item: Item) -> dict[str, Any]:
+    """Of a round: number, density and WERs, and its init; of a round in training, whose it is."""
+    if item.kind == "unfinished":
+        with contextlib.suppress(OSError):
+            return {"owner": (item.path / "owner").read_text()}
+    if item.kind not in ("round", "record"):
+        return {}
+    try:
+        metrics = json.loads((item.path / "metrics.json").read_text(encoding="utf-8"))
+        found = {name: metrics.get(name) for name in ("round", "density", "dev_wer", "test_wer", "trained_by")}
+        return {**found, "init": metrics["inputs"]["init"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def experiments(root: Path, outputs: Path) -> list[Path]:
+    """The folders of all experiments that may use a store.
+
+    Raises:
+        UserError: one of them lies on another machine and cannot be seen from here.
+    """
+    folders = {path.parent.resolve() for path in outputs.glob("*/experiment.json")}
+    for path in entries(root / "experiments"):
+        user = document(path)
+        folder = Path(user["folder"])
+        if (folder / "experiment.json").is_file():
+            folders.add(folder)
+        elif user["host"] != socket.gethostname():
+            raise UserError(f"{folder} on {user['host']} uses this store and cannot be seen from here; remove {path}?")
+    return sorted(folders)
+
+
+def needs(root: Path, folders: Iterable[Path]) -> dict[Path, set[str]]:
+    """What of the store the experiments need: path -> their folders."""
+    needed: dict[Path, set[str]] = defaultdict(set)
+    heard: dict[str, list[Path]] = defaultdict(list)  # a round's key -> what it hears in noise
+    for path in entries(root / "transcripts"):
+        heard[path.name.partition("-")[0]].append(path)
+    for folder in folders:
+        state = document(folder / "experiment.json")
+        found = [root / kind / key for key in state.get("keys", []) for kind in ("rounds", "records")]
+        found += [path for key in state.get("keys", []) for path in heard[key]]
+        found += [root / "inits" / str(state.get("init")), root / "rounds" / str(state.get("rewind"))]
+        found += entries(folder / "rounds")  # links
+        found += [(folder / file).parent for file in recorded_files(folder)]
+        for path in found:
+            needed[path.resolve()].add(str(folder))
+    return needed
+
+
+def recorded_files(folder: Path) -> Iterator[str]:
+    """The files that the W&B records of an experiment upload, relative to its folder."""
+    for path in folder.glob("wandb/records/*/record.json"):
+        for artifact in document(path).get("artifacts", []):
+            yield from artifact["files"].values()
+
+
+def document(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}); mend or remove it first") from error
+
+
+def problems(items: Iterable[Item]) -> list[str]:
+    """What is wrong with the rounds, records and inits, every file checked against its checksum."""
+    return [problem for item in items if item.kind in SEALED and (problem := damaged(item.path))]
+
+
+def prune(root: Path, outputs: Path, keep_days: float, *, dry_run: bool = False) -> list[Item]:
+    """Remove what no experiment needs and what was last of use more than ``keep_days`` ago; returns it.
+
+    Never removed: what an experiment needs; the checkpoint of an unfinished experiment; a round that is being
+    trained; anything of the last hour while an experiment runs.
+    """
+    items = inventory(root, outputs)
+    folders = experiments(root, outputs)
+    states = [document(folder / "experiment.json") for folder in folders]
+    unfinished = {state.get("id") for state in states if not state.get("finished")}
+    age = max(keep_days * 86400, GRACE if any(map(running, folders)) else 0)
+    before = time.time() - age
+
+    spared = {item.about.get("init") for item in items if item.kind in SEALED and (item.users or item.used > before)}
+    removed = []
+    for item in items:
+        needed = item.users or item.about.get("owner") in unfinished or (item.kind == "init" and item.name in spared)
+        limit = min(before, time.time() - GRACE) if item.kind == "leftover" else before
+        if needed or item.kind == "lock" or item.used > limit:
+            continue
+        if dry_run or remove(Store(root), item):
+            removed.append(item)
+    if not dry_run:
+        remove_locks(Store(root))
+        for path in entries(root / "experiments"):
+            if not (Path(document(path)["folder"]) / "experiment.json").is_file():  # on this machine, or we had stopped
+                path.unlink()
+    return removed
+
+
+def running(folder: Path) -> bool:
+    """Whether a process plays this experiment now."""
+    try:
+        with (folder / ".lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def remove(store: Store, item: Item) -> bool:
+    """Remove an item unless somebody has come to use it, in one step for whoever reads at the same time."""
+    key = item.name if item.kind == "transcript" else item.name.partition("-")[0]
+    with store.lock(key, wait=False) as held:
+        if not held or not item.path.exists() or size_and_time(item.path)[1] > item.used:
+            return False
+        doomed = store.root / "new" / f"{item.name}-removed-{os.getpid()}"
+        doomed.parent.mkdir(parents=True, exist_ok=True)
+        item.path.rename(doomed)
+    shutil.rmtree(doomed) if doomed.is_dir() else doomed.unlink()
+    return True
+
+
+def remove_locks(store: Store) -> None:
+    """Remove the lock files that nobody holds and no unfinished round will want."""
+    for path in entries(store.root / "locks"):
+        with store.lock(path.name, wait=False) as held:
+            if held and not (store.root / "partial" / path.name).exists():
+                path.unlink(missing_ok=True)

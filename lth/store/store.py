@@ -1,0 +1,257 @@
+"""Rounds on disk, addressed by what went into them.
+
+A round's key is a hash of everything that can change its result, so the same key is never trained twice: not
+by a resumed experiment, not by the next experiment, not by another trial of a sweep.
+
+::
+
+    store/rounds/<key>/   mask.lth weights.safetensors metrics.json hypotheses.jsonl history.jsonl SHA256SUMS
+    store/records/<key>/  the same without the weights: a round that came back from W&B
+    store/inits/<digest>/ init.safetensors SHA256SUMS
+    store/transcripts/<key>-<noise>/ hypotheses.jsonl SHA256SUMS: what a round hears in noise
+    store/partial/<key>/  the checkpoint of a round in training
+    store/locks/          one lock a key, held while a round is trained
+    store/experiments/    where the folders of the experiments are that use this store
+
+``python -m lth store list | verify | prune`` keeps house.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from lth.errors import UserError
+from lth.files import damaged, sync, write_sums, write_text
+
+if TYPE_CHECKING:  # torch takes seconds to import, and housekeeping does without
+    from torch import Tensor
+
+    from lth.tickets.mask import Mask
+
+log = logging.getLogger(__name__)
+
+#: Raised by hand whenever a change to the code can change what a round computes; it enters every round's key.
+RESULT_VERSION = 1
+
+
+class CorruptRound(UserError):
+    """A stored file no longer matches its checksum."""
+
+
+def verify(folder: Path) -> None:
+    """Check every file of a round or init against SHA256SUMS; raises :class:`CorruptRound` naming the file."""
+    if problem := damaged(folder):
+        raise CorruptRound(f"{problem}; delete {folder} and run the experiment again to rebuild it")
+
+
+def round_key(inputs: Mapping) -> str:
+    """The key of the round that has these JSON-able inputs: 32 hex digits of their SHA-256."""
+    canonical = json.dumps(inputs, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:32]
+
+
+def tensors_digest(tensors: "Mapping[str, Tensor]") -> str:
+    """SHA-256 over names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().contiguous().cpu()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).numpy())
+    return digest.hexdigest()
+
+
+def read_jsonl(path: Path) -> list[dict]:
+    """The rows of a JSON-lines file."""
+    with path.open(encoding="utf-8") as lines:
+        return json.loads(f"[{','.join(lines)}]")  # in one call: several times as fast as line by line
+
+
+def write_jsonl(path: Path, rows: Iterable[Mapping]) -> None:
+    """One JSON object a line."""
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+@dataclass(frozen=True)
+class StoredRound:
+    """A finished round, read on demand."""
+
+    path: Path
+
+    @property
+    def key(self) -> str:
+        return self.path.name
+
+    @cached_property
+    def metrics(self) -> dict:
+        return json.loads((self.path / "metrics.json").read_text(encoding="utf-8"))
+
+    def mask(self) -> "Mask":
+        from lth.store.maskfile import load_mask
+
+        return load_mask(self.path / "mask.lth")[0]
+
+    @property
+    def has_weights(self) -> bool:
+        return (self.path / "weights.safetensors").is_file()
+
+    def weights(self) -> "dict[str, Tensor]":
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        file = self.path / "weights.safetensors"
+        try:
+            return load_file(file)
+        except SafetensorError as error:
+            raise CorruptRound(
+                f"{file} holds no weights ({error}); delete {self.path} and run the experiment again to rebuild it"
+            ) from error
+
+    @property
+    def point(self) -> Path | None:
+        """With late rewinding: the file of the early weights that the round rewinds to, where the store has it."""
+        late = self.metrics["inputs"].get("rewind", {})
+        if "epoch" not in late or not re.fullmatch("[0-9a-f]{32}", str(late.get("of"))):  # W&B may have sent it
+            return None
+        file = self.path.parents[1] / "rounds" / late["of"] / "weights.safetensors"
+        return file if file.is_file() else None
+
+    def hypotheses(self) -> list[dict]:
+        return read_jsonl(self.path / "hypotheses.jsonl")
+
+    def history(self) -> list[dict]:
+        return read_jsonl(self.path / "history.jsonl")
+
+
+class Store:
+    """The rounds and inits under one folder, shared by any number of processes."""
+
+    def __init__(self, root: Path):
+        self.root = Path(root)
+
+    def find(self, key: str, *, weights: bool = False) -> StoredRound | None:
+        """The round with this key, its files checked; a damaged one is set aside, named, and counts as absent.
+
+        Without ``weights``, the record of a round will do that came back from W&B without them.
+        """
+        for kind in ("rounds",) if weights else ("rounds", "records"):
+            folder = self.root / kind / key
+            if self._sound(folder):
+                with contextlib.suppress(OSError):  # when it was last of use, for housekeeping
+                    os.utime(folder)
+                return StoredRound(folder)
+        return None
+
+    def partial(self, key: str, owner: str) -> Path:
+        """Where a round in training keeps its checkpoint; ``owner`` is the experiment that trains it."""
+        folder = self.root / "partial" / key
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "owner").write_text(owner)
+        return folder
+
+    def register(self, id: str, folder: Path) -> None:
+        """Note that an experiment uses this store, wherever its folder lies; housekeeping spares what it needs."""
+        user = {"folder": str(folder.resolve()), "host": socket.gethostname()}
+        write_text(self.root / "experiments" / f"{id}.json", json.dumps(user))
+
+    @contextlib.contextmanager
+    def adding(self, key: str, *, weights: bool = True) -> Iterator[Path]:
+        """An empty folder to fill; leaving the block seals it and makes it the round ``key`` in one step.
+
+        Without ``weights`` it becomes only the record of that round.
+        """
+        with self._adding(self.root / ("rounds" if weights else "records") / key) as folder:
+            yield folder
+        if weights:
+            shutil.rmtree(self.root / "partial" / key, ignore_errors=True)
+
+    def transcript(self, name: str) -> Path | None:
+        """The folder of what a round hears in some noise, its files checked; ``name`` begins with the round's key."""
+        folder = self.root / "transcripts" / name
+        return folder if self._sound(folder) else None
+
+    @contextlib.contextmanager
+    def adding_transcript(self, name: str) -> Iterator[Path]:
+        """An empty folder to fill; leaving the block seals it."""
+        with self._adding(self.root / "transcripts" / name) as folder:
+            yield folder
+
+    def put_init(self, tensors: "Mapping[str, Tensor]") -> Path:
+        """Store an init under its digest, once; returns the path of its safetensors file."""
+        from safetensors.torch import save_file
+
+        folder = self.root / "inits" / tensors_digest(tensors)
+        if not self._sound(folder):
+            with self._adding(folder) as new:
+                save_file({name: t.contiguous() for name, t in tensors.items()}, new / "init.safetensors")
+        return folder / "init.safetensors"
+
+    @contextlib.contextmanager
+    def lock(self, key: str, *, wait: bool = True) -> Iterator[bool]:
+        """Held by whoever trains the round; the system releases it when that process dies, however it dies.
+
+        Yields whether it is held: always, unless it is not worth the ``wait``.
+        """
+        path = self.root / "locks" / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            with path.open("w") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    if not wait:
+                        yield False
+                        return
+                    log.warning("another process is training round %s; waiting for it", key[:8])
+                    fcntl.flock(file, fcntl.LOCK_EX)
+                if _is(path, file):
+                    yield True
+                    return
+
+    def _sound(self, folder: Path) -> bool:
+        if not folder.is_dir():
+            return False
+        problem = damaged(folder)
+        if problem is None:
+            return True
+        aside = self.root / "corrupt" / f"{folder.name}-{os.getpid()}-{os.urandom(3).hex()}"
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        folder.rename(aside)
+        log.warning("%s: set aside as %s, to be built again", problem, aside)
+        return False
+
+    @contextlib.contextmanager
+    def _adding(self, folder: Path) -> Iterator[Path]:
+        new = self.root / "new" / f"{folder.name}-{os.getpid()}"
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(parents=True)
+        try:
+            yield new
+            write_sums(new)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(OSError):  # another process finished the same content first
+                new.rename(folder)
+            if not folder.is_dir():
+                new.rename(folder)
+            sync(folder.parent)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+
+
+def _is(path: Path, file: IO) -> bool:
+    """Whether the open file is still what lies at ``path``: housekeeping removes locks that nobody holds."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False

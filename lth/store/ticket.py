@@ -1,0 +1,96 @@
+"""Somebody's ticket: a mask, the init it rewinds to, and the lottery that found it."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from lth.errors import UserError
+from lth.store.rows import Row
+from lth.tickets.mask import Mask
+
+
+@dataclass(frozen=True)
+class Found:
+    """The experiment that found a ticket."""
+
+    name: str
+    config: Mapping
+    inputs: Mapping  # of the key of the ticket's round
+    tracking: Mapping  # entity, project and group of its W&B runs
+    rows: list[Row]  # its rounds up to the ticket's
+    here: bool  # its config was recorded on this machine, and says where things lie
+
+    def budget(self) -> int:
+        """Epochs that the lottery trained in all to find the ticket and train it."""
+        return sum(row.epochs or 0 for row in self.rows)
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """A mask, the init it rewinds to, and the way to what else is known of it.
+
+    Args:
+        source: where it was found, as the user said it.
+        about: what is known of it: ``experiment`` (id), ``name``, ``round``, ``key`` and ``mask`` (digest).
+        tokens: key of what its model puts out, where that is known.
+        uses: the W&B artifacts of its init and mask.
+        weights: reads its trained weights.
+        found: reads the experiment that found it.
+        epoch: of late rewinding: ``init`` are the weights at its end, and training goes on from there.
+        home: the folder of the experiment that found it, if that is here.
+    """
+
+    init: Mapping[str, Tensor]
+    mask: Mask
+    source: str
+    about: Mapping
+    tokens: str | None
+    uses: tuple[str, ...]
+    weights: Callable[[], dict[str, Tensor]]
+    found: Callable[[], Found]
+    epoch: int = 0
+    home: Path | None = None
+
+
+class Late(NamedTuple):
+    """What a ticket of late rewinding returns to: the weights at the end of an epoch of a round's training."""
+
+    epoch: int
+    weights: str  # their digest
+    round: str  # key of the round that stopped there; empty for a ticket that was given these weights as its init
+
+
+def late_point(about: Mapping, what: str) -> Late | None:
+    """What a mask file says of late rewinding; None where its ticket rewinds to the init."""
+    if "rewind_epoch" not in about:
+        return None
+    late = Late(about["rewind_epoch"], about.get("rewind_weights"), about.get("rewind_round", ""))
+    digests = all(isinstance(text, str) and re.fullmatch(r"[0-9a-f]*", text) for text in late[1:])
+    if not (type(late.epoch) is int and late.epoch >= 1 and digests and late.weights):
+        raise UserError(f"{what}: its mask makes no sense of what it rewinds to; fetch it again")
+    return late
+
+
+def read_init(path: Path) -> dict[str, Tensor]:
+    """The tensors of an init file; UserError when it is damaged."""
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path} cannot be read ({error}); fetch it again") from error
+
+
+def read_json(path: Path) -> dict:
+    """A JSON file; empty where there is none. UserError when it is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error})") from error
