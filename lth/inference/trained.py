@@ -8,19 +8,19 @@ from omegaconf import DictConfig
 from lth.errors import UserError
 from lth.lottery.setup.find import Ticket, find
 from lth.lottery.setup.recorded import PLACES, at_home
-from lth.lottery.setup.setting import Setting, prepare
+from lth.lottery.setup.setting import ExperimentSetup, prepare
 from lth.lottery.setup.start import Start
 from lth.training.recogniser import Recogniser
 
 
-def decoding(setting: Setting, decoder: DictConfig) -> Setting:
+def decoding(setting: ExperimentSetup, decoder: DictConfig) -> ExperimentSetup:
     """The setting with another decoder."""
     config = setting.config.copy()
     config.decoder = decoder
     return replace(setting, config=config)
 
 
-def trained(config: DictConfig, words: Collection[str]) -> tuple[Setting, Recogniser, Ticket]:
+def trained(config: DictConfig, words: Collection[str]) -> tuple[ExperimentSetup, Recogniser, Ticket]:
     """The setting that a round was trained in, its recogniser, ready to transcribe, and the round as a ticket.
 
     Args:

@@ -11,11 +11,10 @@ from safetensors.torch import load_file
 
 from lth.errors import UserError
 from lth.lottery.branch.control import control
-from lth.lottery.experiment import run
 from lth.speech import bpe
 from tests.configs import compose
 from tests.loopback_wandb import fixture
-from tests.lotteries import command
+from tests.lotteries import command, run
 from tests.models.small import SMALL
 
 wandb_client = fixture.wandb_client

@@ -22,15 +22,15 @@ from lth.lottery.setup.start import Start
 from lth.store.folder import ExperimentFolder
 from lth.store.maskfile import load_mask
 from lth.store.store import Store, StoredRound, read_jsonl, round_key, tensors_digest
+from lth.tracking import fetch
 from lth.tracking.record import experiment_hash
 from lth.tracking.remember import ROUND_FILES, RememberedRound, remember_record, remembered
-from lth.tracking import fetch
 
 NAME = re.compile(r"([^/\s:]+)/([^/\s:]+)/([^/\s:]+)")
 
 
 @dataclass(frozen=True)
-class Past:
+class Resumed:
     """An experiment as W&B remembers it."""
 
     what: str
@@ -66,7 +66,7 @@ class Past:
                 remember_record(folder.path, number, stored.key, remembered_round, label, uses, history)
 
 
-def resume(ours: DictConfig) -> Past:
+def resume(ours: DictConfig) -> Resumed:
     """What W&B remembers of the experiment that ``resume`` names.
 
     Raises:
@@ -104,7 +104,7 @@ def resume(ours: DictConfig) -> Past:
         epoch=about["inputs"].get("rewind", {}).get("epoch", 0),  # it started from a ticket of late rewinding
         trained=origin.get("transfer") == "weights",
     )
-    return Past(what, rounds, labels, about["id"], about["identity"], config, start)
+    return Resumed(what, rounds, labels, about["id"], about["identity"], config, start)
 
 
 def bring(store: Store, key: str, remembered_round: RememberedRound) -> StoredRound:

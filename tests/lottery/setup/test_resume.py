@@ -13,7 +13,6 @@ from rich.console import Console
 import lth.commands.sync
 import lth.lottery.setup.recorded
 from lth.errors import UserError
-from lth.lottery.experiment import run
 from lth.lottery.setup.recorded import at_home
 from lth.store.maskfile import load_mask
 from lth.tracking.fetch import download
@@ -21,7 +20,7 @@ from lth.tracking.record import load_records, run_id
 from tests.configs import compose
 from tests.loopback_wandb import fixture
 from tests.loopback_wandb.played import play_all
-from tests.lotteries import command, play
+from tests.lotteries import command, play, run
 
 wandb_client = fixture.wandb_client
 wandb_server = fixture.wandb_server
@@ -205,10 +204,13 @@ def recorded(**changes) -> dict:
         {"augment": {"spec": [{"_target_": "builtins.eval"}]}},
         {"tokens": "${oc.env:HOME}"},
         {"model": {"_target_": "${tokens}", "layers": "${oc.env:HOME}"}},
+        {"model": {"name": "os.system", "command": "true"}},
+        {"strategy": {"criterion": {"name": "lth.tickets.structure.Weights"}}},
+        {"corpus": {"name": "an4", "loader": "os.system"}},
     ],
 )
 def test_a_recorded_config_cannot_call_what_it_likes(changes):
-    with pytest.raises(UserError, match=r"wants to call|may read more"):
+    with pytest.raises(UserError, match=r"wants to call|may read more|none of this program's choices"):
         at_home(recorded(**changes), compose(), "resume=x/y/z", INPUTS)
 
 
@@ -218,7 +220,7 @@ def test_where_things_lie_is_never_taken_from_wandb():
     config = at_home(theirs, compose("outputs=here", "tracking=disabled"), "resume=x/y/z", INPUTS)
     assert (config.outputs, config.store, config.tracking.mode) == ("here", "here/store", "disabled")
     assert config.corpus.root is None and config.corpus.loader.root is None
-    assert config.corpus.loader["_target_"] == "lth.speech.corpora.an4.load"
+    assert config.corpus.loader["name"] == "an4"
     assert "/their" not in OmegaConf.to_yaml(config, resolve=True)
 
 
