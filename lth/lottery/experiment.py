@@ -33,9 +33,10 @@ from lth.store.noise_rows import write_noise_csv
 from lth.store.rows import Row, summary_table, winning
 from lth.store.store import Store, StoredRound, round_key
 from lth.tickets.mask import Mask
+from lth.tracking.artifacts import round_artifacts
 from lth.tracking.noise import log_noise
-from lth.tracking.remember import ROUND_FILES
-from lth.tracking.tracker import Tracker, open_tracker
+from lth.tracking.session import TrackingOptions
+from lth.tracking.tracker import Tracker
 from lth.training.memory import check_memory
 
 log = logging.getLogger(__name__)
@@ -140,14 +141,15 @@ class Lottery:
         self.display.begin(number, ticket.density or ticket.mask.density)
         with self.tracker.round(number, inputs={"key": round_key(inputs), **inputs}) as wandb_run:
             stored = self.play(number, ticket, listeners=[wandb_run.log])
-            wandb_run.finish(
-                stored.metrics,
+            artifacts = round_artifacts(
+                wandb_run.record,
+                stored,
                 init=self.init,
-                mask=stored.path / "mask.lth",
                 rewind=stored.point,
-                weights=stored.path / "weights.safetensors" if self.setting.config.tracking.log_weights else None,
-                files=[stored.path / name for name in ROUND_FILES],
+                about=self.tracker.about,
+                weights=self.tracker.options.log_weights,
             )
+            wandb_run.finish(stored.metrics, artifacts)
         self.display.end(stored.metrics, reused=stored.metrics["trained_by"] != self.folder.id)
         return stored
 
@@ -207,18 +209,13 @@ def tracker_of(config: DictConfig, folder: ExperimentFolder, inputs: dict, begin
         inputs: of round 0's key; they go with every round, for whoever resumes the experiment elsewhere.
         begin: names the W&B artifacts that round 0 was made from, if it is somebody's ticket.
     """
-    tracking = config.tracking
-    return open_tracker(
-        tracking.mode,
+    options = OmegaConf.to_container(config.tracking, resolve=True)
+    return Tracker.open(
+        TrackingOptions(**options),
         experiment=folder.name,
         experiment_id=folder.id,
         folder=folder.path,
-        project=tracking.project,
-        entity=tracking.entity,
-        group=tracking.group,
         config=OmegaConf.to_container(config, resolve=True),
-        init_timeout=tracking.init_timeout,
-        finish_timeout=tracking.finish_timeout,
         about={
             "id": folder.id,
             "identity": folder.identity,
@@ -227,7 +224,6 @@ def tracker_of(config: DictConfig, folder: ExperimentFolder, inputs: dict, begin
             "origin": begin.origin,
         },
         uses=begin.uses,
-        cache_gb=tracking.cache_gb,
     )
 
 

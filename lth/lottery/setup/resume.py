@@ -22,9 +22,10 @@ from lth.lottery.setup.start import Start
 from lth.store.folder import ExperimentFolder
 from lth.store.maskfile import load_mask
 from lth.store.store import Store, StoredRound, read_jsonl, round_key, tensors_digest
-from lth.tracking.record import experiment_hash
-from lth.tracking.remember import ROUND_FILES, RememberedRound, remember_record, remembered
 from lth.tracking import fetch
+from lth.tracking.artifacts import ROUND_FILES
+from lth.tracking.record import experiment_hash
+from lth.tracking.remember import RememberedRound, remember_record, remembered
 
 NAME = re.compile(r"([^/\s:]+)/([^/\s:]+)/([^/\s:]+)")
 
@@ -62,8 +63,7 @@ class Past:
             stored = store.find(label["key"]) or bring(store, label["key"], remembered_round)
             folder.link(number, stored)
             if track:
-                history, uses = stored.history(), label["uses"]
-                remember_record(folder.path, number, stored.key, remembered_round, label, uses, history)
+                remember_record(folder.path, number, stored, remembered_round, label)
 
 
 def resume(ours: DictConfig) -> Past:
