@@ -26,9 +26,10 @@ from lth.store.folder import ExperimentFolder, claim
 from lth.store.noise_rows import write_noise_csv
 from lth.store.rows import Row, summary_table, winning
 from lth.store.store import StoredRound, round_key
+from lth.tracking.artifacts import round_artifacts
 from lth.tracking.noise import log_noise
-from lth.tracking.remember import ROUND_FILES
-from lth.tracking.tracker import Tracker, open_tracker
+from lth.tracking.session import TrackingOptions
+from lth.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
 
@@ -104,14 +105,15 @@ class Lottery:
         self.display.begin(number, ticket.density or ticket.mask.density)
         with self.tracker.round(number, inputs={"key": round_key(inputs), **inputs}) as wandb_run:
             stored = self.play(number, ticket, listeners=[wandb_run.log])
-            wandb_run.finish(
-                stored.metrics,
+            artifacts = round_artifacts(
+                wandb_run.record,
+                stored,
                 init=self.plan.init,
-                mask=stored.path / "mask.lth",
                 rewind=stored.point,
-                weights=stored.path / "weights.safetensors" if self.plan.config.tracking.log_weights else None,
-                files=[stored.path / name for name in ROUND_FILES],
+                about=self.tracker.about,
+                weights=self.tracker.options.log_weights,
             )
+            wandb_run.finish(stored.metrics, artifacts)
         self.display.end(stored.metrics, reused=stored.metrics["trained_by"] != self.folder.id)
         self.folder.add(number, stored)
         return TrainedRound(stored.key, partial(self.weights, number, ticket, stored), ticket.mask)
@@ -186,18 +188,13 @@ class Lottery:
 
 def tracker_of(plan: Plan, folder: ExperimentFolder) -> Tracker:
     """Make the tracker that ``tracking`` asks for, writing into the experiment's own folder."""
-    config, tracking = plan.config, plan.config.tracking
-    return open_tracker(
-        tracking.mode,
+    config = plan.config
+    return Tracker.open(
+        TrackingOptions(**OmegaConf.to_container(config.tracking, resolve=True)),
         experiment=folder.name,
         experiment_id=folder.id,
         folder=folder.path,
-        project=tracking.project,
-        entity=tracking.entity,
-        group=tracking.group,
         config=OmegaConf.to_container(config, resolve=True),
-        init_timeout=tracking.init_timeout,
-        finish_timeout=tracking.finish_timeout,
         about={  # goes with every round, for whoever resumes the experiment elsewhere
             "id": folder.id,
             "identity": folder.identity,
@@ -206,5 +203,4 @@ def tracker_of(plan: Plan, folder: ExperimentFolder) -> Tracker:
             "origin": dict(plan.start.origin),
         },
         uses=plan.start.uses,
-        cache_gb=tracking.cache_gb,
     )

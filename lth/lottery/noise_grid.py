@@ -15,14 +15,14 @@ from omegaconf import DictConfig, ListConfig
 from rich.console import Console
 
 from lth.errors import UserError
-from lth.files import SUMS
+from lth.files import SUMS, read_jsonl, write_jsonl
 from lth.lottery.round import evaluate
 from lth.lottery.setup.setting import ExperimentSetup
 from lth.speech.augment.noise import BOUNDS, NoiseInjection
 from lth.speech.wer import bootstrap_difference, bootstrap_interval, score
 from lth.store.noise_rows import NoiseRow, condition_text
 from lth.store.rows import Row, dense, set_names, winning
-from lth.store.store import RESULT_VERSION, Store, StoredRound, read_jsonl, round_key, write_jsonl
+from lth.store.store import RESULT_VERSION, Store, StoredRound, round_key
 
 Hypotheses = Mapping[str, Mapping[str, tuple[str, str]]]
 

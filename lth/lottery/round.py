@@ -8,12 +8,13 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import Tensor
 
+from lth.files import write_jsonl
 from lth.lottery.rewinding import RoundSpec, TrainingSpan
 from lth.lottery.setup.setting import ExperimentSetup
 from lth.speech.batches import Batches
 from lth.speech.wer import score
 from lth.store.maskfile import load_mask, save_mask
-from lth.store.store import Store, StoredRound, round_key, tensors_digest, write_jsonl
+from lth.store.store import Store, StoredRound, round_key, tensors_digest
 from lth.tickets.mask import Mask
 from lth.tickets.rewind import rewind
 from lth.training.callbacks import History, KeepPruned

@@ -5,7 +5,6 @@ A database: a worker's trial has a heartbeat, and no more heartbeats mean that t
 """
 
 import contextlib
-import fcntl
 import logging
 import re
 import threading
@@ -19,6 +18,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import Trial, TrialState
 
 from lth.errors import UserError
+from lth.files import lock
 
 log = logging.getLogger(__name__)
 
@@ -36,21 +36,21 @@ class Journal:
     @contextlib.contextmanager
     def alone(self, study: optuna.Study) -> Iterator[None]:
         """No other worker is in here at the same time."""
-        with locked(self.locks / f"{study.study_name}.study", wait=True):
+        with lock(self.locks / f"{study.study_name}.study"):
             yield
 
     @contextlib.contextmanager
     def at_work(self, trial: Trial) -> Iterator[None]:
         """This worker is alive, and plays this trial."""
         file = self._lock_of(trial.study, trial.number)
-        with locked(file, wait=True):
+        with lock(file):
             yield
         file.unlink(missing_ok=True)
 
     def fail_dead(self, study: optuna.Study) -> None:
         """Fail the running trials whose workers are dead; to be called `alone`."""
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            with locked(self._lock_of(study, trial.number), wait=False) as is_dead:
+            with lock(self._lock_of(study, trial.number), wait=False) as is_dead:
                 if is_dead:
                     study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
@@ -83,7 +83,7 @@ class Database:
     def alone(self, study: optuna.Study) -> Iterator[None]:
         """No other worker is in here at the same time."""
         if self.engine.dialect.name == "sqlite":
-            with locked(Path(f"{self.engine.url.database}.lock"), wait=True):
+            with lock(Path(f"{self.engine.url.database}.lock")):
                 yield
             return
         key = {"key": f"sweeps {study.study_name}"}
@@ -165,15 +165,3 @@ def with_driver(url: str) -> str:
 def hidden(url: str) -> str:
     """A URL without its password."""
     return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)
-
-
-@contextlib.contextmanager
-def locked(path: Path, *, wait: bool) -> Iterator[bool]:
-    """Hold a file lock; yields False where it is held elsewhere and ``wait`` is not asked for."""
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-            return
-        yield True

@@ -1,6 +1,5 @@
 """Somebody's ticket: a mask, the init it rewinds to, and the lottery that found it."""
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -84,13 +83,3 @@ def read_init(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path} cannot be read ({error}); fetch it again") from error
-
-
-def read_json(path: Path) -> dict:
-    """A JSON file; empty where there is none. UserError when it is damaged."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise UserError(f"{path} is damaged ({error})") from error

@@ -1,6 +1,5 @@
 """A ticket that W&B has: ENTITY/PROJECT/NAME-mask:ALIAS."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from lth.errors import UserError
+from lth.files import read_json
 from lth.store.maskfile import load_mask
 from lth.store.rows import Row
 from lth.store.store import tensors_digest
@@ -105,7 +105,7 @@ class There:
                 raise UserError(
                     f"{self.what}: W&B has no record of round {number}; complete it with python -m lth sync"
                 )
-            return json.loads(path.read_text(encoding="utf-8"))
+            return read_json(path)
 
     @contextmanager
     def file(self, kind: str, number: int, name: str) -> Iterator[Path | None]:

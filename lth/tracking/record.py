@@ -10,11 +10,13 @@ The record is what `python -m lth sync` uploads, and checks the server against. 
 import dataclasses
 import hashlib
 import json
-import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from lth.errors import UserError
+from lth.files import read_json, read_jsonl, replacing, write_jsonl, write_text
 
 
 @dataclass
@@ -73,15 +75,15 @@ def records_folder(experiment: Path) -> Path:
 
 def save_record(experiment: Path, record: RoundRecord) -> None:
     content = json.dumps(dataclasses.asdict(record), indent=1, default=str)
-    write(records_folder(experiment) / record.run_id / "record.json", content)
+    write_text(records_folder(experiment) / record.run_id / "record.json", content)
 
 
 def load_record(experiment: Path, run_id: str) -> RoundRecord | None:
     """The record of a run; None where there is none, or none that can be read."""
     try:
-        raw = json.loads((records_folder(experiment) / run_id / "record.json").read_text())
+        raw = read_json(records_folder(experiment) / run_id / "record.json")
         return RoundRecord(**{**raw, "artifacts": [ArtifactRecord(**a) for a in raw["artifacts"]]})
-    except (OSError, ValueError, TypeError, KeyError):
+    except (UserError, TypeError, KeyError):
         return None
 
 
@@ -101,30 +103,24 @@ def latest(records: list[RoundRecord]) -> list[RoundRecord]:
 
 
 def save_history(experiment: Path, run_id: str, rows: Iterable[dict]) -> None:
-    lines = "".join(json.dumps(row, default=float) + "\n" for row in rows)
-    write(records_folder(experiment) / run_id / "history.jsonl", lines)
+    """Write the rows of a run's history in one step."""
+    with replacing(records_folder(experiment) / run_id / "history.jsonl") as temporary:
+        write_jsonl(temporary, rows)
 
 
 def load_history(experiment: Path, run_id: str) -> list[dict]:
-    with (records_folder(experiment) / run_id / "history.jsonl").open() as lines:
-        return [json.loads(line) for line in lines]
+    """Return the rows of a run's history, in the order in which they were logged."""
+    return read_jsonl(records_folder(experiment) / run_id / "history.jsonl")
 
 
 def save_winners(experiment: Path, experiment_hash: str, winners: dict[str, int]) -> None:
     """Remember the rounds called `extreme` and `best`: {"extreme": 5, "best": 3}."""
-    write(records_folder(experiment) / f"{experiment_hash}-winners.json", json.dumps(winners))
+    write_text(records_folder(experiment) / f"{experiment_hash}-winners.json", json.dumps(winners))
 
 
 def load_winners(experiment: Path, experiment_hash: str) -> dict[str, int]:
+    """Return what `save_winners` wrote; empty where there is none, or none that can be read."""
     try:
-        return json.loads((records_folder(experiment) / f"{experiment_hash}-winners.json").read_text())
-    except (OSError, ValueError):
+        return read_json(records_folder(experiment) / f"{experiment_hash}-winners.json")
+    except UserError:
         return {}
-
-
-def write(path: Path, content: str) -> None:
-    """Write atomically: a reader sees the old file or the new one, whenever we are killed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(content)
-    unfinished.replace(path)

@@ -13,10 +13,11 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from lth.errors import UserError
+from lth.files import read_json
 from lth.store.maskfile import load_mask
 from lth.store.rows import read_csv, winning
 from lth.store.store import tensors_digest
-from lth.store.ticket import Found, Late, Ticket, late_point, read_init, read_json
+from lth.store.ticket import Found, Late, Ticket, late_point, read_init
 from lth.tracking.record import RoundRecord, load_record, run_id
 
 ARTIFACT = re.compile(r"[^/\s:]+/[^/\s:]+/[^/\s:]+:[^/\s:]+")

@@ -5,7 +5,6 @@ else as records. The mask of the first round that is still to be played is made 
 before, so of rounds without weights the last one alone is trained again.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,16 +14,17 @@ from tempfile import TemporaryDirectory
 from omegaconf import DictConfig
 
 from lth.errors import UserError
-from lth.files import SUMS, sha256
+from lth.files import SUMS, read_json, read_jsonl, sha256
 from lth.lottery.setup.find import read_init
 from lth.lottery.setup.recorded import at_home, difference
 from lth.lottery.setup.start import Start
 from lth.store.folder import ExperimentFolder
 from lth.store.maskfile import load_mask
-from lth.store.store import Store, StoredRound, read_jsonl, round_key, tensors_digest
+from lth.store.store import Store, StoredRound, round_key, tensors_digest
 from lth.tracking import fetch
+from lth.tracking.artifacts import ROUND_FILES
 from lth.tracking.record import experiment_hash
-from lth.tracking.remember import ROUND_FILES, RememberedRound, remember_record, remembered
+from lth.tracking.remember import RememberedRound, remember_record, remembered
 
 NAME = re.compile(r"([^/\s:]+)/([^/\s:]+)/([^/\s:]+)")
 
@@ -62,8 +62,7 @@ class Resumed:
             stored = store.find(label["key"]) or bring(store, label["key"], remembered_round)
             folder.link(number, stored)
             if track:
-                history, uses = stored.history(), label["uses"]
-                remember_record(folder.path, number, stored.key, remembered_round, label, uses, history)
+                remember_record(folder.path, number, stored, remembered_round, label)
 
 
 def resume(ours: DictConfig) -> Resumed:
@@ -136,7 +135,7 @@ def same_weights(record: StoredRound, again: StoredRound) -> bool:
 
 def _label(remembered_round: RememberedRound, folder: Path) -> dict:
     path = remembered_round.fetch("round", "round.json", folder)
-    label = json.loads(path.read_text(encoding="utf-8"))
+    label = read_json(path)
     try:
         about = label["experiment"]
         texts = [label["key"], about["id"], about["identity"]]
@@ -171,7 +170,7 @@ def _check_files(folder: Path, sums: str, who: str) -> None:
 
 def _check_key(folder: Path, key: str, who: str) -> None:
     """The round must be the one of its key, or it would stand in the store for another."""
-    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    metrics = read_json(folder / "metrics.json")
     mask, _ = load_mask(folder / "mask.lth")
     inputs = metrics.get("inputs", {})
     own_mask = "gradual" in inputs or inputs.get("mask") == mask.digest()  # a gradual round makes its mask
