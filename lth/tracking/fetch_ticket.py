@@ -13,7 +13,7 @@ from lth.files import read_json
 from lth.store.maskfile import load_mask
 from lth.store.rows import Row
 from lth.store.store import tensors_digest
-from lth.store.ticket import Found, Ticket, late_point, read_init
+from lth.store.ticket import SourceExperiment, SourceTicket, late_point, read_init
 from lth.tracking.fetch import asking, connect, download
 from lth.tracking.remember import RUN_ID
 from lth.tracking.upload import found
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import wandb
 
 
-def from_artifact(name: str, folder: Path) -> Ticket:
+def from_artifact(name: str, folder: Path) -> SourceTicket:
     """A mask artifact, and the init that the run that logged it had used or logged.
 
     Args:
@@ -55,7 +55,7 @@ def from_artifact(name: str, folder: Path) -> Ticket:
     if digest not in (None, tensors_digest(init)):
         raise UserError(f"{what}: {origins[0].name} is not the {kind} that this mask was found with")
     there = There(api, what, run, artifact)
-    return Ticket(
+    return SourceTicket(
         init,
         mask,
         name,
@@ -88,7 +88,7 @@ class There:
                 )
             return read_init(path)
 
-    def found(self) -> Found:
+    def found(self) -> SourceExperiment:
         """The experiment as its `round` artifacts tell it."""
         label, metrics = self.read("round.json", self.number), []
         for number in range(self.number + 1):
@@ -96,7 +96,9 @@ class There:
         rows = [Row.from_metrics(row, number) for number, row in enumerate(metrics)]
         entity, project = self.project.split("/")
         where = {"entity": entity, "project": project, "group": self.run.group or self.name}
-        return Found(self.name, label["experiment"]["config"], metrics[-1]["inputs"], where, rows, here=False)
+        return SourceExperiment(
+            self.name, label["experiment"]["config"], metrics[-1]["inputs"], where, rows, here=False
+        )
 
     def read(self, name: str, number: int) -> dict:
         """A JSON file of a round's `round` artifact."""

@@ -16,7 +16,7 @@ import lth.training.train
 from lth.errors import UserError
 from lth.lottery.rewinding import RoundSpec
 from lth.lottery.round import train_round
-from lth.lottery.setup.find import find
+from lth.lottery.setup.find import load_ticket
 from lth.lottery.setup.setting import prepare
 from lth.store.maskfile import load_mask
 from lth.store.rows import Row
@@ -253,7 +253,7 @@ def test_a_ticket_of_late_rewinding_from_wandb(wandb_server, tmp_path, cache):
     assert (tmp_path / "here/demo/init.safetensors").read_bytes() == early and rows[0].epochs == 2
     (last,) = [one for one in wandb.Api().runs(where) if one.name == "late-round-02"]
     assert sorted(a.name for a in last.used_artifacts()) == ["late-init:v0", "late-mask:v1", "late-rewind:v0"]
-    from_folder = find(compose(f"ticket={there}/late/rounds/round-02"))
+    from_folder = load_ticket(compose(f"ticket={there}/late/rounds/round-02"))
     assert [name.partition(":")[0] for name in from_folder.uses] == [
         f"audio-lottery/late-{kind}" for kind in ("init", "rewind", "mask")
     ]

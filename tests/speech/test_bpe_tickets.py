@@ -81,7 +81,9 @@ def test_it_goes_on_from_wandb_with_its_pieces(wandb_server, cache, tmp_path, mo
     monkeypatch.setattr(bpe.BPETokens, "of", lambda *_, **__: pytest.fail("the pieces are remembered"))
     config = compose(f"resume={WHERE}/demo", "rounds=1", f"outputs={tmp_path / 'here'}", "tracking=disabled")
     config.corpus.cache = str(cache)
-    monkeypatch.setattr("lth.lottery.setup.recorded.said", lambda: [("corpus.cache", str(cache)), ("rounds", 1)])
+    monkeypatch.setattr(
+        "lth.lottery.setup.recorded.command_overrides", lambda: [("corpus.cache", str(cache)), ("rounds", 1)]
+    )
     rows = run(config, Console(file=io.StringIO()))
     assert [row.round for row in rows] == [0, 1]
 

@@ -19,8 +19,8 @@ from lth.errors import UserError
 from lth.lottery.experiment import Report, run
 from lth.lottery.plan import Plan
 from lth.lottery.setup.build import build
-from lth.lottery.setup.find import Found, Ticket, find
-from lth.lottery.setup.recorded import PLACES, at_home, difference, said
+from lth.lottery.setup.find import SourceExperiment, SourceTicket, load_ticket
+from lth.lottery.setup.recorded import LOCATION_KEYS, command_overrides, difference, relocate
 from lth.lottery.setup.setting import ExperimentSetup
 from lth.lottery.setup.start import Start
 from lth.speech.bpe import is_bpe
@@ -48,7 +48,7 @@ def control(config: DictConfig, console: Console, report: Report | None = None) 
     kinds, seeds = kinds_of(config), control_seeds(config)
     if config.resume is not None:
         raise UserError(f"control={config.control} and resume={config.resume} are two commands; leave one of them out")
-    if (ticket := find(config)) is None:
+    if (ticket := load_ticket(config)) is None:
         raise UserError(f"control={config.control} needs the ticket that it is a control of: ticket=")
     if ticket.mask.density == 1:
         raise UserError(f"ticket={ticket.source} keeps every weight: there is nothing to control for")
@@ -88,16 +88,16 @@ def control_seeds(config: DictConfig) -> list[int]:
     return list(dict.fromkeys(seeds))
 
 
-def setting_of(config: DictConfig, ticket: Ticket, found: Found) -> DictConfig:
+def setting_of(config: DictConfig, ticket: SourceTicket, found: SourceExperiment) -> DictConfig:
     """The config that the controls share: the ticket's, at home here, to be played for one round."""
     what = f"control={config.control}"
-    spoken = dict(said())
+    spoken = dict(command_overrides())
     for key, value in spoken.items():
         recorded = OmegaConf.select(OmegaConf.create(dict(found.config)), key, default=value)
         if key.split(".")[0] == "strategy" and recorded != value:
             raise UserError(f"{what} takes the strategy from its ticket: leave out {key}={value}")
-    places = {} if found.here else PLACES
-    base = at_home(found.config, config, what, found.inputs, places=places, leave=WORDS)
+    places = {} if found.here else LOCATION_KEYS
+    base = relocate(found.config, config, what, found.inputs, places=places, leave=WORDS)
     for name, value in found.tracking.items():
         if f"tracking.{name}" not in spoken:
             base.tracking[name] = value
@@ -107,7 +107,9 @@ def setting_of(config: DictConfig, ticket: Ticket, found: Found) -> DictConfig:
     return OmegaConf.merge(base, words, {"ticket": ticket.source, "transfer": "ticket"}, characters)
 
 
-def experiment(base: DictConfig, ticket: Ticket, found: Found, kind: str, seed: int) -> tuple[DictConfig, Start]:
+def experiment(
+    base: DictConfig, ticket: SourceTicket, found: SourceExperiment, kind: str, seed: int
+) -> tuple[DictConfig, Start]:
     """One control: its config, and where it starts."""
     name = f"{base.name}-control-{kind}" + (f"-seed-{seed}" if seed else "")
     config = OmegaConf.merge(base, {"name": name, "control": kind, "control_seeds": [seed]})
@@ -145,7 +147,7 @@ def replaced(kind: str, seed: int) -> Change:
     """
 
     def change(setting: ExperimentSetup, mask: Mask) -> tuple[ExperimentSetup, Mask]:
-        number = draw(setting.seed, kind, seed)
+        number = control_seed(setting.seed, kind, seed)
         generator = torch.Generator().manual_seed(number)
         if kind == "random":
             return setting, random_mask(mask, list(setting.layers.values()), generator, shuffle_of(setting.config))
@@ -167,12 +169,12 @@ def shuffle_of(config: DictConfig) -> Shuffle | None:
     return None if isinstance(structure, Weights) else structure.shuffle
 
 
-def draw(experiment_seed: int, kind: str, seed: int) -> int:
+def control_seed(experiment_seed: int, kind: str, seed: int) -> int:
     """The seed of a control's random numbers, 32 bits; no experiment's own seed by any but chance."""
     return int.from_bytes(hashlib.sha256(f"{experiment_seed} control {kind} {seed}".encode()).digest()[:4], "little")
 
 
-def table(found: Found, results: Sequence[tuple[str, int, Row]]) -> Table:
+def table(found: SourceExperiment, results: Sequence[tuple[str, int, Row]]) -> Table:
     """Dense model, ticket and controls, error rates in percent."""
     made = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), show_edge=False, pad_edge=False)
     made.caption, made.caption_justify = "Rates in %. Dev alone decides; test is only reported.", "left"
@@ -190,7 +192,7 @@ def table(found: Found, results: Sequence[tuple[str, int, Row]]) -> Table:
     return made
 
 
-def verdict(found: Found, results: Sequence[tuple[str, int, Row]]) -> str:
+def verdict(found: SourceExperiment, results: Sequence[tuple[str, int, Row]]) -> str:
     """What the dev WERs say, in one sentence."""
     ticket = found.rows[-1].dev_wer
     means = {

@@ -17,9 +17,9 @@ from lth.errors import UserError
 from lth.lottery.setup import names
 
 #: Keys of ``conf/config.yaml`` that are this machine's.
-OURS = ("outputs", "store", "memory_hours", "tracking", "resume", "test_noise")
+LOCAL_KEYS = ("outputs", "store", "memory_hours", "tracking", "resume", "test_noise")
 #: Keys of a corpus that say where it lies, with what they are unless the command line says otherwise.
-PLACES = {
+LOCATION_KEYS = {
     "root": None,
     "cache": "${outputs}/corpora/${corpus.name}",
     "download": False,
@@ -30,13 +30,13 @@ PLACES = {
 }
 
 
-def at_home(
+def relocate(
     recorded: Mapping,
     ours: DictConfig,
     what: str,
     inputs: Mapping,
     *,
-    places: Mapping = PLACES,
+    places: Mapping = LOCATION_KEYS,
     leave: Collection[str] = (),
 ) -> DictConfig:
     """The recorded config with this machine's places, its tracking, and what the command line says.
@@ -56,9 +56,9 @@ def at_home(
     names.check_recorded(recorded, what)
     config = OmegaConf.create(dict(recorded))
     local = OmegaConf.to_container(ours, resolve=False)
-    for name in OURS:
+    for name in LOCAL_KEYS:
         config[name] = local[name]
-    for name in PLACES:
+    for name in LOCATION_KEYS:
         if name in config.corpus and name in places:
             config.corpus[name] = places[name]
         if name in config.corpus.loader and name in config.corpus:
@@ -67,8 +67,8 @@ def at_home(
         if places and "root" in config.get(group, {}):
             config[group].root = None
     config.trainer.accelerator, config.trainer.precision = inputs["accelerator"], inputs["precision"]
-    for key, value in said():
-        if key.split(".")[0] in (*OURS, *leave):
+    for key, value in command_overrides():
+        if key.split(".")[0] in (*LOCAL_KEYS, *leave):
             continue
         if key in ("corpus", "experiment") and ours.corpus.name == config.corpus.name:
             continue  # the command had to name it to say where it lies here
@@ -95,7 +95,7 @@ def difference(there: Mapping, here: Mapping, prefix: str = "") -> str | None:
     return None
 
 
-def said() -> Iterator[tuple[str, Any]]:
+def command_overrides() -> Iterator[tuple[str, Any]]:
     """The keys and values on Hydra's command line."""
     words = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
     for override in OverridesParser.create().parse_overrides(list(words)):

@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from lth.errors import UserError
-from lth.lottery.setup.find import find
+from lth.lottery.setup.find import load_ticket
 from lth.lottery.setup.setting import ExperimentSetup
 from lth.store.store import tensors_digest
 from lth.tickets.mask import Mask
@@ -103,7 +103,7 @@ def start(config: DictConfig) -> Start:
     mode = config.get("transfer") or "ticket"
     if mode not in TRANSFERS:
         raise UserError(f"transfer={mode} is not valid: it must be one of {', '.join(TRANSFERS)}")
-    ticket = find(config)
+    ticket = load_ticket(config)
     if ticket is None:
         if mode != "ticket":
             raise UserError(f"transfer={mode} needs the ticket to be transferred: ticket=")

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 import lth.commands.sync
 from lth.errors import UserError
-from lth.lottery.branch.control import KINDS, control, draw
+from lth.lottery.branch.control import KINDS, control, control_seed
 from lth.store.maskfile import load_mask
 from lth.store.rows import read_csv
 from tests.attempts import attempt, the_line
@@ -102,7 +102,7 @@ def test_fresh_values_are_the_models_own_under_the_documented_seed(played):
     demo, _ = played
     was, now = init(demo), init(folder(demo, "fresh"))
     setting = prepare(compose(*command("seed=3", outputs=demo.parent, cache=_cache(demo))))
-    torch.manual_seed(draw(3, "fresh", 0))
+    torch.manual_seed(control_seed(3, "fresh", 0))
     assert all(torch.equal(tensor, now[name]) for name, tensor in setting.model().state_dict().items())
     assert all((was[name] != now[name]).all() for name in mask(demo, 2))
     weights = load_file(folder(demo, "fresh") / "rounds/round-00/weights.safetensors")
