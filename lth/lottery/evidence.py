@@ -23,7 +23,7 @@ from lth.training.recogniser import Recogniser
 def gather(
     setting: ExperimentSetup, criterion: Criterion, weights: Mapping[str, Tensor], mask: Mask
 ) -> dict[str, Tensor]:
-    """The evidence that ``criterion`` needs, by parameter.
+    """Compute the evidence that ``criterion`` needs, by parameter.
 
     Args:
         weights: what it is scored at; pruned ones are zero whatever they are here.
@@ -55,7 +55,7 @@ def gradients(
     *,
     init: bool,
 ) -> dict[str, Tensor]:
-    """Of the mean training loss over the utterances.
+    """Compute the gradients of the mean training loss over the utterances.
 
     Args:
         init: the weights are untrained, so that the running statistics of normalisations mean nothing: those of
@@ -83,7 +83,9 @@ def gradients(
 def norms(
     setting: ExperimentSetup, weights: dict[str, Tensor], names: Iterable[str], utterances: int | None = None
 ) -> dict[str, Tensor]:
-    """The 2-norm over all real frames of the feature that each weight weighs, to be broadcast over its outputs.
+    """Compute the 2-norm, over all real frames, of the feature that each weight multiplies.
+
+    To be broadcast over a parameter's outputs.
 
     Raises:
         ValueError: a parameter whose inputs are not known.

@@ -87,7 +87,7 @@ class Lottery:
 
     @property
     def rounds(self) -> int:
-        """Pruned rounds to play: as many as are asked for, and no fewer than there are already."""
+        """Return the number of pruned rounds: as many as are asked for, and no fewer than there are already."""
         return self.display.rounds
 
     def next_ticket(self, number: int, previous: TrainedRound) -> RoundSpec:

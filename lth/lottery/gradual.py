@@ -42,7 +42,7 @@ class Gradual:
 
     def prune(self, weights: Mapping[str, Tensor], mask: Mask, amount: float, step: int) -> Mask:
         """Prune this share of the survivors; what is random in it depends on the seed and the step only."""
-        return self.strategy.prune_share(weights, mask, self.layers, amount, step)
+        return self.strategy.prune_fraction(weights, mask, self.layers, amount, step)
 
 
 def gradual(config: DictConfig, strategy: Strategy, layers: Layers, rewind: Rewind) -> Gradual | None:

@@ -41,7 +41,7 @@ class NoiseCondition:
 
 
 def noise_conditions(config: DictConfig, trained_in: NoiseInjection) -> list[NoiseCondition]:
-    """The noises that the ``test_noise`` group asks for, no noise first; empty without a grid.
+    """Return the noises that the ``test_noise`` group asks for, no noise first; empty without a grid.
 
     Args:
         trained_in: the noise of training, of which the test must not hear the recordings.
@@ -71,7 +71,7 @@ def measure(
     grid: Sequence[NoiseCondition],
     console: Console,
 ) -> list[NoiseRow]:
-    """Every chosen round in every noise of the grid, transcribed unless the store has it.
+    """Score every tested round in every noise of the grid, transcribed unless the store has it.
 
     Args:
         rounds: by their numbers, with their weights.
@@ -97,7 +97,7 @@ def measure(
 
 
 def tested_rounds(rows: Sequence[Row]) -> dict[str, int]:
-    """The rounds that are tested: dense, extreme and best, as far as there are any; dev alone has chosen them."""
+    """Return the rounds that are tested: dense, extreme and best, as far as there are any; dev alone chose them."""
     extreme, best = winning(rows)
     named = {"dense": dense(rows), "extreme": extreme, "best": best}
     return {name: row.round for name, row in named.items() if row is not None}
@@ -106,7 +106,7 @@ def tested_rounds(rows: Sequence[Row]) -> dict[str, int]:
 def transcripts(
     setting: ExperimentSetup, store: Store, stored: StoredRound, condition: NoiseCondition
 ) -> tuple[str, Hypotheses]:
-    """What a round hears in a noise, and the file that holds it: from the store, or else transcribed and stored."""
+    """Return the file of a round's transcripts in a noise, and what it holds; transcribed unless the store has it."""
     if condition.kind == "none" and set(setting.noise.apply_to if setting.noise.kind != "none" else ()) <= {"train"}:
         return f"{stored.path.parent.name}/{stored.key}/hypotheses.jsonl", _by_set(stored.hypotheses())
     name = transcript_name(stored, condition)
@@ -124,7 +124,7 @@ def transcripts(
 
 
 def transcript_name(stored: StoredRound, condition: NoiseCondition) -> str:
-    """The round's key and a hash of what else the transcripts depend on: its weights' checksum and the noise."""
+    """Return the round's key and a hash of what else transcripts depend on: its weights' checksum and the noise."""
     sums = (stored.path / SUMS).read_text(encoding="utf-8").splitlines()
     weights = next(line.partition(" ")[0] for line in sums if line.endswith("weights.safetensors"))
     inputs = {"version": RESULT_VERSION, "weights": weights, "noise": condition.noise.fingerprint()}
@@ -132,7 +132,7 @@ def transcript_name(stored: StoredRound, condition: NoiseCondition) -> str:
 
 
 def history(rows: Sequence[NoiseRow]) -> list[dict[str, float | str]]:
-    """One row a noise: its level or decibels, and `best_test_wer` and the like, for the curves of a W&B run."""
+    """Return a row a noise: its level or decibels, `best_test_wer` and the like, for the curves of a W&B run."""
     found: dict[str, dict[str, float | str]] = {}
     for row in rows:
         strength = {} if row.value is None else {row.kind: row.value}
@@ -142,7 +142,7 @@ def history(rows: Sequence[NoiseRow]) -> list[dict[str, float | str]]:
 
 
 def summary(rows: Sequence[NoiseRow]) -> dict[str, float]:
-    """The grid by flat names, such as ``best_test_wer_level_0.5``."""
+    """Return the grid by flat names, such as ``best_test_wer_level_0.5``."""
     return {f"{row.ticket}_{row.split}_wer_{row.condition.replace(' ', '_')}": row.wer for row in rows}
 
 

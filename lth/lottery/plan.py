@@ -16,7 +16,7 @@ from lth.lottery.setup.key import identity
 from lth.lottery.setup.resume import Resumed, resume
 from lth.lottery.setup.schema import check
 from lth.lottery.setup.setting import ExperimentSetup, prepare
-from lth.lottery.setup.start import Start, start
+from lth.lottery.setup.start import Start, start_of
 from lth.lottery.strategy import Strategy
 from lth.speech.corpora.corpus import SAMPLING_RATE, said
 from lth.store.store import Store, round_key
@@ -58,11 +58,11 @@ class Plan:
     resumed: Resumed | None
 
     @classmethod
-    def of(cls, config: DictConfig, begin: Start | None = None) -> "Plan":
+    def of(cls, config: DictConfig, start: Start | None = None) -> "Plan":
         """Plan the lottery of a config.
 
         Args:
-            begin: what round 0 is made from, if not what ``ticket`` says.
+            start: what round 0 is made from, if not what ``ticket`` says.
 
         Raises:
             UserError: anything that cannot work, in one sentence.
@@ -71,41 +71,40 @@ class Plan:
         config = resumed.config if resumed else config
         check(config)
         strategy = Strategy.of(config)
-        begin = resumed.start if resumed else begin or start(config)
-        rounds = strategy.rounds(config.rounds, config.target, begin.density)
-        fresh = prepare(config, begin.tokens)
-        setting, mask = begin.prepare(fresh)
+        start = resumed.start if resumed else start or start_of(config)
+        rounds = strategy.rounds(config.rounds, config.target, start.density)
+        fresh = prepare(config, start.tokens)
+        setting, mask = start.prepare(fresh)
         noises = noise_conditions(config, setting.noise)
         layers = list(setting.layers.values())
         strategy = strategy.starting_at(mask.density)
         densities = strategy.densities(mask, layers, rounds)
-        rewind = rewinding(config, begin.epoch)
+        rewind = rewinding(config, start.epoch)
         pruning = gradual(config, strategy, layers, rewind) or Iterative(strategy, layers, rewind)
-        dense = round0_spec(mask, setting.init, begin.epoch, config.trainer.max_epochs, begin.source)
+        dense = round0_spec(mask, setting.init, start.epoch, config.trainer.max_epochs, start.source)
         store = Store(Path(config.store))
         init = store.put_init(setting.init)
         inputs = ingredients(setting, init.parent.name, dense)
-        who = identity(config, inputs, begin.origin)
+        who = identity(config, inputs, start.origin)
         if store.find(round_key(inputs)) is None:  # something is going to be trained
             check_fits(setting)
         if resumed:
             resumed.check(who, inputs)
-        started = "" if resumed else begin.describe(fresh)
         return cls(
-            config,
-            setting,
-            begin,
-            started,
-            dense,
-            rounds,
-            densities,
-            pruning,
-            noises,
-            store,
-            init,
-            inputs,
-            who,
-            resumed,
+            config=config,
+            setting=setting,
+            start=start,
+            started="" if resumed else start.describe(fresh),
+            dense=dense,
+            rounds=rounds,
+            densities=densities,
+            pruning=pruning,
+            noise_grid=noises,
+            store=store,
+            init=init,
+            inputs=inputs,
+            identity=who,
+            resumed=resumed,
         )
 
 

@@ -123,7 +123,7 @@ class Epoch:
         )
 
     def rewind_point(self, round0: RoundSpec) -> RoundSpec:
-        """Round 0, up to the epoch that is rewound to."""
+        """Return round 0, up to the epoch that is rewound to."""
         course = replace(round0.span, until=self.epoch)
         return replace(round0, span=course, key={**round0.key, "until": self.epoch})
 

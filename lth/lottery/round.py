@@ -37,7 +37,7 @@ def train_round(
     weights: bool = False,
     score_start: bool = False,
 ) -> StoredRound:
-    """The round of this ticket: from the store, or else rewound, trained, scored and stored.
+    """Return the round of this ticket: from the store, or else rewound, trained, scored and stored.
 
     Of several processes that need the same round at once one trains it and the others wait; if it dies, one of
     them goes on from its last checkpoint.
@@ -95,7 +95,7 @@ def train_round(
 def retranscribe(
     setting: ExperimentSetup, store: Store, base: StoredRound, inputs: dict, before: Mapping
 ) -> StoredRound:
-    """The round that ``base`` is with another decoder: the same training, which is not done again.
+    """Return the round that ``base`` is with another decoder: the same training, which is not done again.
 
     Args:
         base: the same round decoded greedily, with its weights.
@@ -114,12 +114,12 @@ def retranscribe(
 
 
 def ingredients(setting: ExperimentSetup, init: str, ticket: RoundSpec) -> dict:
-    """Everything that can change the result of the round of this ticket: what its key is a hash of."""
+    """Return everything that can change the result of a ticket's round: what its key is a hash of."""
     return {**setting.key_inputs(init, ticket.mask), **ticket.key}
 
 
 def rewinds_to(ticket: RoundSpec, inputs: Mapping, origin: Mapping[str, Tensor]) -> dict:
-    """What a mask file says of the weights it rewinds to, where that is not the init."""
+    """Return what a mask file says of the weights it rewinds to, where those are not the init."""
     if not ticket.span.begin:
         return {}
     about = {"rewind_epoch": ticket.span.begin, "rewind_weights": tensors_digest(origin)}
@@ -128,7 +128,7 @@ def rewinds_to(ticket: RoundSpec, inputs: Mapping, origin: Mapping[str, Tensor])
 
 
 def retold(found: StoredRound, listeners: Sequence[Listener]) -> StoredRound:
-    """A round that was found, its history told to the listeners."""
+    """Tell the listeners the history of a round that was found; return the round."""
     for row in found.history():
         for listener in listeners:
             listener(row)
@@ -165,7 +165,7 @@ def fit(
 
 
 def evaluate(setting: ExperimentSetup, recogniser: Recogniser) -> list[dict]:
-    """Hypotheses of dev and of every test set: the only place where test sets are read."""
+    """Transcribe dev and every test set: the only place where test sets are read."""
     sets = {"dev": setting.dev_batches(), **setting.test_batches()}
     return [
         {"set": name, **row}
@@ -175,13 +175,13 @@ def evaluate(setting: ExperimentSetup, recogniser: Recogniser) -> list[dict]:
 
 
 def start_scores(setting: ExperimentSetup, mask: Mask) -> dict:
-    """WER and CER of the weights that a round starts from. They are only reported: nothing is chosen by them."""
+    """Score the weights that a round starts from; that is only reported: nothing is chosen by it."""
     found = scores(setting, evaluate(setting, setting.recogniser(rewind(setting.init, mask))))
     return {f"start_{name}": value for name, value in found.items() if name != "tests"}
 
 
 def densities(setting: ExperimentSetup, mask: Mask) -> dict:
-    """How much is left, of the prunable weights and of all parameters."""
+    """Return how much is left, of the prunable weights and of all parameters."""
     removed = mask.total - mask.kept
     return {
         "density": mask.density,
@@ -193,7 +193,7 @@ def densities(setting: ExperimentSetup, mask: Mask) -> dict:
 
 
 def scores(setting: ExperimentSetup, hypotheses: list[dict]) -> dict:
-    """WER and CER over each whole set; ``test_*`` is the corpus's first test set."""
+    """Compute WER and CER over each whole set; ``test_*`` is the corpus's first test set."""
     by_set: dict[str, dict] = {}
     for name in ("dev", *setting.corpus.tests):
         rows = [row for row in hypotheses if row["set"] == name]
@@ -211,7 +211,7 @@ def scores(setting: ExperimentSetup, hypotheses: list[dict]) -> dict:
 
 
 def training_summary(history: History, begin: int) -> dict:
-    """Loss, epochs and speed of a finished training that began at epoch ``begin``."""
+    """Return loss, epochs and speed of a finished training that began at epoch ``begin``."""
     last = next(row for row in reversed(history.rows) if "train_loss" in row)
     return {
         "train_loss": last["train_loss"],
@@ -227,7 +227,7 @@ def write_round(
     hypotheses: list[dict],
     history: list[dict],
 ) -> None:
-    """The files of a finished round beside its mask."""
+    """Write the files of a finished round beside its mask."""
     save_file(weights, folder / "weights.safetensors")
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1), encoding="utf-8")
     write_jsonl(folder / "hypotheses.jsonl", hypotheses)

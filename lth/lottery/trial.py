@@ -31,7 +31,7 @@ class Outcome:
 
     @classmethod
     def of(cls, rows: Sequence[Row]) -> "Outcome":
-        """The outcome of one experiment, from the rounds it has played.
+        """Return the outcome of one experiment, from its rounds so far.
 
         Raises:
             UserError: without a dense round nobody can tell which tickets win.
@@ -53,7 +53,7 @@ class Outcome:
 
 
 def seeds_of(config: DictConfig) -> list[int]:
-    """The seeds that repeat the trial's experiment; UserError unless they are different whole numbers."""
+    """Return the seeds that repeat the trial's experiment; UserError unless they are different whole numbers."""
     seeds = OmegaConf.to_container(config)["seeds"]
     if seeds is None:
         return [config.seed]
@@ -85,7 +85,7 @@ def run_seeds(
 
 
 def run_trial(config: DictConfig, console: Console, report: Report | None = None) -> list[list[Row]]:
-    """The trial that `wandb agent` asks for: its own run carries the objectives, its rounds are runs beside it.
+    """Play the trial that `wandb agent` asks for: its own run has the objectives, its rounds are runs beside it.
 
     Its name, and so its folder and its group, is ``<name>-<run id>``: trials in parallel do not meet. A point
     of the search space that cannot be played, and a trial that the sweep stops, are failed runs but no
@@ -121,12 +121,12 @@ def run_trial(config: DictConfig, console: Console, report: Report | None = None
 
 
 def trained_and_reused(played: Sequence[Sequence[Row]]) -> tuple[int, int]:
-    """How many of the rounds were trained here, and how many were in the store."""
+    """Count the rounds that were trained here, and those that were in the store."""
     rows = [row for rows in played for row in rows]
     reused = sum(row.reused for row in rows)
     return len(rows) - reused, reused
 
 
 def tally(experiments: int, trained: int, reused: int) -> str:
-    """What several experiments cost together, in words."""
+    """Say what several experiments cost together."""
     return f"{experiments} experiments, {trained + reused} rounds: {trained} trained, {reused} reused"

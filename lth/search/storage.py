@@ -35,13 +35,13 @@ class Journal:
 
     @contextlib.contextmanager
     def alone(self, study: optuna.Study) -> Iterator[None]:
-        """No other worker is in here at the same time."""
+        """Keep other workers out while the block lasts."""
         with lock(self.locks / f"{study.study_name}.study"):
             yield
 
     @contextlib.contextmanager
     def at_work(self, trial: Trial) -> Iterator[None]:
-        """This worker is alive, and plays this trial."""
+        """Tell other workers that this one is alive and plays this trial, while the block lasts."""
         file = self._lock_of(trial.study, trial.number)
         with lock(file):
             yield
@@ -81,7 +81,7 @@ class Database:
 
     @contextlib.contextmanager
     def alone(self, study: optuna.Study) -> Iterator[None]:
-        """No other worker is in here at the same time."""
+        """Keep other workers out while the block lasts."""
         if self.engine.dialect.name == "sqlite":
             with lock(Path(f"{self.engine.url.database}.lock")):
                 yield
@@ -96,7 +96,7 @@ class Database:
 
     @contextlib.contextmanager
     def at_work(self, trial: Trial) -> Iterator[None]:
-        """This worker is alive, and plays this trial."""
+        """Tell other workers that this one is alive and plays this trial, while the block lasts."""
         self.storage.record_heartbeat(trial._trial_id)
         trial.set_user_attr("begun", trial.number)
         done = threading.Event()
@@ -125,7 +125,7 @@ class Database:
 
 
 def open_storage(where: str | None, study: str, outputs: Path, heartbeat: int) -> Journal | Database:
-    """The storage that ``storage=`` names: by default a journal file under ``outputs/studies``.
+    """Open the storage that ``storage=`` names: by default a journal file under ``outputs/studies``.
 
     Raises:
         UserError: another kind of database, or one that cannot be opened.
@@ -140,7 +140,7 @@ def open_storage(where: str | None, study: str, outputs: Path, heartbeat: int) -
 
 
 def load_study(name: str, storage: str | None, outputs: Path) -> optuna.Study:
-    """The study of a search, to be looked at.
+    """Load the study of a search, to be looked at.
 
     Raises:
         UserError: there is none of that name.
@@ -156,12 +156,12 @@ def load_study(name: str, storage: str | None, outputs: Path) -> optuna.Study:
 
 
 def with_driver(url: str) -> str:
-    """`postgresql://` means psycopg to SQLAlchemy; where only psycopg2 is installed it will do."""
+    """Name psycopg2 in a `postgresql://` URL, which means psycopg to SQLAlchemy, where only that is installed."""
     if find_spec("psycopg") is None:
         return re.sub(r"^postgresql://", "postgresql+psycopg2://", url)
     return url
 
 
 def hidden(url: str) -> str:
-    """A URL without its password."""
+    """Return a URL without its password."""
     return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)

@@ -32,7 +32,7 @@ class Hopeless(Exception):
 
 
 def open_study(config: DictConfig) -> tuple[optuna.Study, Journal | Database]:
-    """The study, begun by the first worker and joined by the others.
+    """Open the study, begun by the first worker and joined by the others.
 
     Raises:
         UserError: what was asked for makes no sense, cannot be trained, or is not what the study was begun with.
@@ -80,7 +80,7 @@ def check_search(config: DictConfig) -> None:
 
 
 def setting_key(config: DictConfig, seeds: Sequence[int]) -> str:
-    """What must be equal for trials to be comparable; reading it also finds bad input before any trial."""
+    """Return a hash of what must be equal for trials to be comparable; it also finds bad input before any trial."""
     setting = prepare(config)
     inputs = setting.key_inputs(tensors_digest(setting.init), setting.dense())
     return round_key({"dense": inputs, "rounds": config.rounds, "target": config.target, "seeds": list(seeds)})
@@ -116,7 +116,7 @@ def play_trial(study: optuna.Study, trial: Trial, config: DictConfig, base: Sequ
 
 
 def measure(trial: Trial, config: DictConfig, base: Sequence[str], bar: Bar) -> dict[str, float]:
-    """The objectives of a trial, by name; its rounds are counted in the trial's user attributes."""
+    """Play a trial and return its objectives, by name; its rounds are counted in the trial's user attributes."""
     words = (definition.space_with_noise if config.search_noise else definition.space)(trial)
     trial.set_user_attr("words", words)
     name = f"{config.study}-{trial.number:04d}"

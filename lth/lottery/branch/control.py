@@ -71,7 +71,7 @@ def control(config: DictConfig, console: Console, report: Report | None = None) 
 
 
 def kinds_of(config: DictConfig) -> list[str]:
-    """The kinds that ``control`` asks for, in the order of `KINDS`; UserError for one that is none."""
+    """Return the kinds that ``control`` asks for, in the order of `KINDS`; UserError for an unknown one."""
     asked = OmegaConf.to_container(config)["control"]
     asked = [asked] if isinstance(asked, str) else asked
     if not isinstance(asked, list) or not asked or (unknown := [k for k in asked if k not in (*KINDS, "all")]):
@@ -81,7 +81,7 @@ def kinds_of(config: DictConfig) -> list[str]:
 
 
 def control_seeds(config: DictConfig) -> list[int]:
-    """How often to draw what is random, and by which numbers."""
+    """Return the numbers of the draws of what is random; UserError where they are not whole numbers."""
     seeds = OmegaConf.to_container(config)["control_seeds"]
     if not isinstance(seeds, list) or not seeds or not all(type(s) is int and s >= 0 for s in seeds):
         raise UserError(f"control_seeds={seeds} is not valid: give whole numbers, such as control_seeds=[0,1,2]")
@@ -89,7 +89,7 @@ def control_seeds(config: DictConfig) -> list[int]:
 
 
 def setting_of(config: DictConfig, ticket: SourceTicket, found: SourceExperiment) -> DictConfig:
-    """The config that the controls share: the ticket's, at home here, to be played for one round."""
+    """Return the config that the controls share: the ticket's, with this machine's places, for one round."""
     what = f"control={config.control}"
     spoken = dict(command_overrides())
     for key, value in spoken.items():
@@ -110,7 +110,7 @@ def setting_of(config: DictConfig, ticket: SourceTicket, found: SourceExperiment
 def experiment(
     base: DictConfig, ticket: SourceTicket, found: SourceExperiment, kind: str, seed: int
 ) -> tuple[DictConfig, Start]:
-    """One control: its config, and where it starts."""
+    """Return one control: its config, and where it starts."""
     name = f"{base.name}-control-{kind}" + (f"-seed-{seed}" if seed else "")
     config = OmegaConf.merge(base, {"name": name, "control": kind, "control_seeds": [seed]})
     inputs = dict(found.inputs)
@@ -133,7 +133,7 @@ def experiment(
 
 
 def check_same_setting(theirs: Mapping, ours: Mapping, kind: str) -> None:
-    """UserError unless a round of the ticket would be computed as it was; on other hardware it may be."""
+    """Raise UserError unless a round of the ticket would be computed as it was; the hardware may be another."""
     hardware = ("accelerator", "precision")
     parts = ({name: value for name, value in inputs.items() if name not in hardware} for inputs in (theirs, ours))
     if words := difference(*parts):
@@ -141,7 +141,7 @@ def check_same_setting(theirs: Mapping, ours: Mapping, kind: str) -> None:
 
 
 def replaced(kind: str, seed: int) -> Change:
-    """The ticket with the part replaced that ``kind`` is about.
+    """Return the change that replaces the part of a ticket that ``kind`` is about.
 
     What is drawn depends on the experiment's seed, the kind and ``seed`` only.
     """
@@ -164,18 +164,18 @@ def replaced(kind: str, seed: int) -> Change:
 
 
 def shuffle_of(config: DictConfig) -> Shuffle | None:
-    """How masks of this strategy's structure are shuffled; None where it prunes single weights."""
+    """Return how masks of this strategy's structure are shuffled; None where it prunes single weights."""
     structure = build(config, "strategy.structure")
     return None if isinstance(structure, Weights) else structure.shuffle
 
 
 def control_seed(experiment_seed: int, kind: str, seed: int) -> int:
-    """The seed of a control's random numbers, 32 bits; no experiment's own seed by any but chance."""
+    """Return the seed of a control's random numbers, 32 bits; equal to an experiment's own by chance only."""
     return int.from_bytes(hashlib.sha256(f"{experiment_seed} control {kind} {seed}".encode()).digest()[:4], "little")
 
 
 def table(found: SourceExperiment, results: Sequence[tuple[str, int, Row]]) -> Table:
-    """Dense model, ticket and controls, error rates in percent."""
+    """Tabulate dense model, ticket and controls, error rates in percent."""
     made = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), show_edge=False, pad_edge=False)
     made.caption, made.caption_justify = "Rates in %. Dev alone decides; test is only reported.", "left"
     for name in ("", "weights\n%", "epochs", "dev\nWER", "test\nWER"):
@@ -193,7 +193,7 @@ def table(found: SourceExperiment, results: Sequence[tuple[str, int, Row]]) -> T
 
 
 def verdict(found: SourceExperiment, results: Sequence[tuple[str, int, Row]]) -> str:
-    """What the dev WERs say, in one sentence."""
+    """Say in one sentence what the dev WERs tell."""
     ticket = found.rows[-1].dev_wer
     means = {
         kind: statistics.fmean(row.dev_wer for other, _, row in results if other == kind)
@@ -208,7 +208,7 @@ def verdict(found: SourceExperiment, results: Sequence[tuple[str, int, Row]]) ->
 
 
 def named(kind: str) -> str:
-    """A control in words."""
+    """Return what people call a control."""
     return {
         "random": "random mask",
         "shuffled": "shuffled mask",

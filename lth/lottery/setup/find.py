@@ -24,7 +24,7 @@ ARTIFACT = re.compile(r"[^/\s:]+/[^/\s:]+/[^/\s:]+:[^/\s:]+")
 
 
 def load_ticket(config: DictConfig) -> SourceTicket | None:
-    """What ``ticket`` says.
+    """Load the ticket that ``ticket=`` names; None without one.
 
     Raises:
         UserError: there is no such ticket, it is damaged, or its init cannot be found.
@@ -45,7 +45,7 @@ def load_ticket(config: DictConfig) -> SourceTicket | None:
 
 
 def from_path(path: Path) -> SourceTicket:
-    """The ticket of a mask file or round folder; of an experiment, its extreme one, or else its best."""
+    """Load the ticket of a mask file or round folder; of an experiment, its extreme one, or else its best."""
     if (path / "experiment.json").is_file():
         chosen = next((row for row in winning(read_csv(path / "rounds.csv")) if row is not None), None)
         if chosen is None:
@@ -86,7 +86,7 @@ def from_path(path: Path) -> SourceTicket:
 
 
 def uses_of(records: Mapping[str, RoundRecord]) -> tuple[str, ...]:
-    """What a ticket is made of: an artifact of each type, of the round that recorded it in an experiment's folder.
+    """Name what a ticket is made of: an artifact of each type, of the round that recorded it in an experiment's folder.
 
     Named by project and by the run that made them, so that they can be found before they have a version.
     """

@@ -39,7 +39,7 @@ def relocate(
     places: Mapping = LOCATION_KEYS,
     leave: Collection[str] = (),
 ) -> DictConfig:
-    """The recorded config with this machine's places, its tracking, and what the command line says.
+    """Return the recorded config with this machine's places, its tracking, and what the command line says.
 
     Args:
         recorded: with interpolations, not resolved, where places are to follow this machine's.
@@ -83,7 +83,7 @@ def relocate(
 
 
 def difference(there: Mapping, here: Mapping, prefix: str = "") -> str | None:
-    """The first value that differs, in words."""
+    """Name the first value that differs; None where none does."""
     for name in {**there, **here}:
         a, b = there.get(name), here.get(name)
         if isinstance(a, dict) and isinstance(b, dict):
@@ -96,7 +96,7 @@ def difference(there: Mapping, here: Mapping, prefix: str = "") -> str | None:
 
 
 def command_overrides() -> Iterator[tuple[str, Any]]:
-    """The keys and values on Hydra's command line."""
+    """Yield the keys and values on Hydra's command line."""
     words = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
     for override in OverridesParser.create().parse_overrides(list(words)):
         yield override.key_or_group, override.value()

@@ -66,7 +66,7 @@ class Resumed:
 
 
 def resume(ours: DictConfig) -> Resumed:
-    """What W&B remembers of the experiment that ``resume`` names.
+    """Fetch what W&B remembers of the experiment that ``resume`` names.
 
     Raises:
         UserError: no login, no such experiment, or one that this version cannot go on with.
@@ -128,7 +128,7 @@ def bring(store: Store, key: str, remembered_round: RememberedRound) -> StoredRo
 
 
 def same_weights(record: StoredRound, again: StoredRound) -> bool:
-    """Whether a round that was trained again has the weights of the recorded one, bit for bit."""
+    """Return whether a round that was trained again has the weights of the recorded one, bit for bit."""
     digests = _digests((record.path / "ORIGINAL_SUMS").read_text(encoding="utf-8"))
     return digests.get("weights.safetensors") == sha256(again.path / "weights.safetensors")
 

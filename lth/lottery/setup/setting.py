@@ -58,11 +58,11 @@ class ExperimentSetup:
         return self.config.seed
 
     def dense(self) -> Mask:
-        """The mask of round 0: every prunable weight kept."""
+        """Return the mask that keeps every prunable weight."""
         return Mask.dense({name: self.init[name] for names in self.layers.values() for name in names})
 
     def output(self) -> list[str]:
-        """The output layer: the model's tensors whose shape depends on the number of tokens."""
+        """Name the output layer: the model's tensors whose shape depends on the number of tokens."""
         with torch.device("meta"):
             other = build(self.config, "model", features=self.features.bins, tokens=len(self.tokens) + 1).state_dict()
         return [name for name, tensor in self.init.items() if other[name].shape != tensor.shape]
@@ -82,21 +82,21 @@ class ExperimentSetup:
         return {**settings(self.config), **data}
 
     def model(self) -> nn.Module:
-        """The model with fresh values from its own initialiser."""
+        """Make the model, with fresh values from its own initialiser."""
         return build(self.config, "model", features=self.features.bins, tokens=len(self.tokens))
 
     def decoder(self, family: str) -> Decoder:
-        """The decoder of ``decoder=``, for this family of models."""
+        """Make the decoder of ``decoder=``, for this family of models."""
         return build(self.config, "decoder", tokens=self.tokens, family=family)
 
     def greedily(self) -> "ExperimentSetup":
-        """The same, decoded greedily: what a round is trained with whatever transcribes it in the end."""
+        """Return the same, decoded greedily: what a round is trained with whatever transcribes it in the end."""
         config = self.config.copy()
         config.decoder = {"name": "greedy"}
         return replace(self, config=config)
 
     def recogniser(self, weights: dict[str, Tensor], rate: float | None = None) -> Recogniser:
-        """A recogniser whose model has these weights, ready to train or to transcribe.
+        """Make a recogniser whose model has these weights, ready to train or to transcribe.
 
         Args:
             rate: a fixed learning rate as a share of ``trainer.lr``, instead of the trainer's schedule.
@@ -119,7 +119,7 @@ class ExperimentSetup:
         )
 
     def train_batches(self, epoch: int) -> DataLoader:
-        """Batches of one epoch of the train split."""
+        """Make the batches of one epoch of the train split."""
         options = self.config.trainer
         return train_loader(
             self.corpus.train,
@@ -132,7 +132,7 @@ class ExperimentSetup:
         )
 
     def sample_batches(self, utterances: int | None = None) -> DataLoader:
-        """Batches of a fixed sample of the train split: so many utterances, or None for as many as dev has.
+        """Make batches of a fixed sample of the train split: so many utterances, or None for as many as dev has.
 
         Which ones depends on the seed and their ids only; more of them hold the fewer.
         """
@@ -148,11 +148,11 @@ class ExperimentSetup:
         return test_loader(CutSet.from_cuts(some), self._utterances("train"), **BATCHES_OF_DEV)
 
     def dev_batches(self) -> DataLoader:
-        """Batches of the dev split."""
+        """Make the batches of the dev split."""
         return test_loader(self.corpus.dev, self._utterances("dev"), **BATCHES_OF_DEV)
 
     def test_batches(self) -> dict[str, DataLoader]:
-        """Batches of every test set, by its name."""
+        """Make the batches of every test set, by its name."""
         return {
             name: test_loader(cuts, self._utterances("test"), **BATCHES_OF_DEV)
             for name, cuts in self.corpus.tests.items()
@@ -164,7 +164,7 @@ class ExperimentSetup:
 
 
 def learning_rate(options: DictConfig) -> Callable[[float], float]:
-    """The schedule that ``trainer.lr_schedule`` names."""
+    """Make the schedule that ``trainer.lr_schedule`` names."""
     warmup = options.warmup
     if warmup is not None and not (isinstance(warmup, float) and 0 < warmup < 1):
         raise UserError(f"trainer.warmup={warmup} is no share of the training: it must be above 0 and below 1")
@@ -179,7 +179,7 @@ def learning_rate(options: DictConfig) -> Callable[[float], float]:
 
 
 def betas(options: DictConfig) -> tuple[float, float]:
-    """Of AdamW, as ``trainer.betas`` says."""
+    """Return AdamW's betas, as ``trainer.betas`` says."""
     found = options.betas
     if not OmegaConf.is_list(found) and not isinstance(found, list):
         found = [found]
@@ -241,7 +241,7 @@ def prepare(config: DictConfig, known: str | None = None) -> ExperimentSetup:
 
 
 def check_choices(config: DictConfig, tokens: Tokens, family: str) -> None:
-    """UserError for a decoder or a loss whose package or files are missing, before anything is trained."""
+    """Raise UserError for a decoder or a loss whose package or files are missing, before anything is trained."""
     build(config, "decoder", tokens=tokens, family=family)
     one = torch.ones(1, dtype=torch.long)
     partial(config, "loss")(torch.zeros(1, 1, 2), one, one[None], one)
@@ -259,7 +259,7 @@ def check_decoder(config: DictConfig, family: str) -> None:
 
 
 def choose_tokens(config: DictConfig, corpus: Corpus, known: str | None) -> Tokens:
-    """What ``text`` and ``tokens`` say, or the ticket's; see `prepare`."""
+    """Make the tokens that ``text`` and ``tokens`` describe, or take the ticket's; see `prepare`."""
     text = config.text
     if known and not config.tokens and bpe.is_bpe(known) == ("size" in text):
         theirs = bpe.of_key(known)
@@ -281,7 +281,7 @@ def build_perturbation(config: DictConfig) -> Perturbation:
 
 
 def count(cuts: CutSet) -> int:
-    """How many utterances; a lazy set may have no length, and is read through."""
+    """Count the utterances; a lazy set may have no length, and is read through."""
     return len(cuts) if hasattr(cuts.cuts, "__len__") else sum(1 for _ in said(cuts))
 
 

@@ -53,7 +53,7 @@ class Start:
         return 1.0 if self.mask is None else self.mask.density
 
     def prepare(self, setting: ExperimentSetup) -> tuple[ExperimentSetup, Mask]:
-        """The setting with this start's init, and the mask of round 0.
+        """Return the setting with this start's init, and the mask of round 0.
 
         Where the tokens are others, the output layer is the setting's own, and dense.
 
@@ -72,7 +72,7 @@ class Start:
         return self.change(setting, mask) if self.change else (setting, mask)
 
     def new_output(self, setting: ExperimentSetup) -> list[str]:
-        """The parameters of the output layer, if it has to be new: the ticket's puts out other symbols."""
+        """Name the parameters of the output layer, if it has to be new: the ticket's has other tokens."""
         theirs, names = self.init or self.mask, setting.output()
         if theirs is None:
             return []
@@ -82,7 +82,7 @@ class Start:
         return [] if same else names
 
     def describe(self, setting: ExperimentSetup) -> str:
-        """In a few words; empty for a start from nothing."""
+        """Say in a few words what is transferred; empty for a start from nothing."""
         if not self.origin:
             return ""
         control, transfer = self.origin.get("control"), self.origin.get("transfer")
@@ -94,8 +94,8 @@ class Start:
         return words
 
 
-def start(config: DictConfig) -> Start:
-    """What ``ticket`` and ``transfer`` say.
+def start_of(config: DictConfig) -> Start:
+    """Make the start that ``ticket`` and ``transfer`` describe.
 
     Raises:
         UserError: there is no such ticket or way to transfer it, it is damaged, or its init cannot be found.
