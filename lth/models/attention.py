@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from lth.models.lengths import valid_frames
 
 #: Keys and values, each (B, heads, T, units / heads).
-Memory = tuple[Tensor, Tensor]
+KeyValue = tuple[Tensor, Tensor]
 
 
 def key_mask(lengths: Tensor, frames: int) -> Tensor:
@@ -58,21 +58,22 @@ class Attention(nn.Module):
         self.out = nn.Linear(units, units)
         self.dropout = nn.Dropout(dropout)
 
-    def remember(self, x: Tensor) -> Memory:
+    def key_value(self, x: Tensor) -> KeyValue:
         """(B, T, units) to the keys and values that ``forward`` looks at."""
         return self._split(self.k(x)), self._split(self.v(x))
 
-    def forward(self, x: Tensor, memory: Memory, mask: Tensor | None = None, *, causal: bool = False) -> Tensor:
+    def forward(self, x: Tensor, key_value: KeyValue, mask: Tensor | None = None, *, causal: bool = False) -> Tensor:
         """(B, Q, units) queries to (B, Q, units).
 
         Args:
+            key_value: of the frames that the queries look at, by ``key_value``.
             mask: see ``key_mask``; None: all keys may be looked at.
             causal: the queries' place n looks at the keys up to n.
         """
         dropout = self.dropout.p if self.dropout.training else 0.0
         q = self._split(self.q(x))
-        found = F.scaled_dot_product_attention(q, *memory, attn_mask=mask, dropout_p=dropout, is_causal=causal)
-        return self.out(found.transpose(1, 2).flatten(2))
+        attended = F.scaled_dot_product_attention(q, *key_value, attn_mask=mask, dropout_p=dropout, is_causal=causal)
+        return self.out(attended.transpose(1, 2).flatten(2))
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(2, (self.heads, -1)).transpose(1, 2)

@@ -98,7 +98,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor, valid: Tensor, mask: Tensor) -> Tensor:
         x = self.before(x)
         y = self.attention_norm(x)
-        x = x + self.dropout(self.attention(y, self.attention.remember(y), mask))
+        x = x + self.dropout(self.attention(y, self.attention.key_value(y), mask))
         return self.norm(self.after(self.convolution(x, valid)))
 
 

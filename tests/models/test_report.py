@@ -43,7 +43,7 @@ def test_macs_of_attention_by_hand():
             self.attention = Attention(8, 2, 0.0)
 
         def forward(self, x, lengths):
-            return self.attention(x, self.attention.remember(x)), lengths
+            return self.attention(x, self.attention.key_value(x)), lengths
 
     assert macs(One(), 30, 8) == 4 * 30 * 8 * 8 + 2 * 30 * 30 * 8
 
