@@ -26,7 +26,7 @@ FRAMES, SMALL = 32, 1e-60
 def flow_gradients(
     model: nn.Module, weights: Mapping[str, Tensor], names: Iterable[str], bins: int
 ) -> dict[str, Tensor]:
-    """dR/d|w| for the parameters ``names``, R the sum of what comes out for an input of ones.
+    """Return dR/d|w| for the parameters ``names``, R the sum of what comes out for an input of ones.
 
     Conserved: the sum of |w| dR/d|w| is R for every layer that all paths go through, up to the eps of normalisations.
     Scaled to 1 at the largest, fp32.

@@ -13,7 +13,7 @@ from lth.models.subsampling import Subsampling
 
 
 class EncoderLayer(nn.Module):
-    """Self-attention and a feed-forward layer, each normalised before (Xiong et al. 2020)."""
+    """A layer of the encoder: self-attention and a feed-forward layer, each normalised before (Xiong et al. 2020)."""
 
     def __init__(self, units: int, heads: int, hidden: int, dropout: float):
         super().__init__()
@@ -24,13 +24,14 @@ class EncoderLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Map (B, T, units), with its ``key_mask``, to (B, T, units)."""
         y = self.attention_norm(x)
         x = x + self.dropout(self.attention(y, self.attention.key_value(y), mask))
         return x + self.dropout(self.feed(self.feed_norm(x)))
 
 
 class DecoderLayer(nn.Module):
-    """Attention to the tokens before, attention to the encoder's frames, and a feed-forward layer."""
+    """A layer of the decoder: attention to the tokens before and to the encoder's frames, and a feed-forward layer."""
 
     def __init__(self, units: int, heads: int, hidden: int, dropout: float):
         super().__init__()
@@ -56,7 +57,7 @@ class DecoderLayer(nn.Module):
 
 
 class TextDecoder(OverTokens):
-    """The probability of each token, given those before it and the encoder's frames."""
+    """A decoder that gives the probability of each token, given those before it and the encoder's frames."""
 
     def __init__(self, tokens: int, units: int, heads: int, hidden: int, layers: int, dropout: float):
         super().__init__()
@@ -68,7 +69,7 @@ class TextDecoder(OverTokens):
         self.output = nn.Linear(units, tokens)
 
     def key_values(self, encoded: Tensor) -> list[KeyValue]:
-        """(B, T', units) of the encoder to what each layer looks at."""
+        """Return for each layer the keys and values of the encoder's (B, T', units)."""
         return [layer.speech.key_value(encoded) for layer in self.layers]
 
     def forward(
@@ -79,7 +80,7 @@ class TextDecoder(OverTokens):
         mask: Tensor | None,
         kv_cache: list[KeyValue] | None = None,
     ) -> tuple[Tensor, list[KeyValue]]:
-        """Logits (B, L, tokens) of what comes after each of (B, L) tokens, of which (B,) are real.
+        """Return logits (B, L, tokens) of what comes after each of (B, L) tokens, of which (B,) are real.
 
         Args:
             speech, mask: what ``key_values`` made of the encoder's frames, and their ``key_mask``; None: all are real.
@@ -94,7 +95,7 @@ class TextDecoder(OverTokens):
 
 
 class Transformer(nn.Module):
-    """Encoder and decoder, trained by ``ctc_weight`` of CTC on the encoder's frames and the rest of cross-entropy.
+    """An encoder-decoder, trained by ``ctc_weight`` of CTC on the encoder's frames and the rest of cross-entropy.
 
     Token 0 is the blank of CTC and both the start and the end of a sentence for the decoder.
 
@@ -142,7 +143,7 @@ class Transformer(nn.Module):
         self.decoder = TextDecoder(tokens, units, heads, feed_forward, decoder_layers, dropout)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, features) and (B,) lengths to the encoder's (B, T', units) and (B,) lengths."""
+        """Map (B, T, features) and (B,) lengths to the encoder's (B, T', units) and (B,) lengths."""
         x, lengths = self.positions(self.subsampling(x)), self.out_length(lengths)
         mask = key_mask(lengths, x.shape[1])
         for layer in self.encoder:
@@ -150,7 +151,8 @@ class Transformer(nn.Module):
         return self.norm(x), lengths
 
     def loss(self, encoded: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: Tensor, ctc: CTCLoss) -> Tensor:
-        """Mean over the batch of both losses per token; the end of the sentence is one to the decoder."""
+        """Return the mean over the batch of both losses per token; the end of the sentence is a token to the
+        decoder."""
         aligned = ctc(self.ctc(encoded), lengths, tokens, token_lengths)
         started = F.pad(tokens, (1, 0))
         steps = token_lengths + 1
@@ -162,22 +164,23 @@ class Transformer(nn.Module):
         return self.ctc_weight * aligned + (1 - self.ctc_weight) * attended
 
     def outputs(self, encoded: Tensor) -> Tensor:
-        """(B, T', 2 x tokens): CTC's logits beside as many steps of the decoder's, of one and the same token."""
+        """Return all that comes out, (B, T', 2 x tokens): CTC's logits beside as many steps of the decoder's, of one
+        and the same token."""
         steps = torch.zeros(encoded.shape[:2], dtype=torch.long, device=encoded.device)
         logits, _ = self.decoder(steps, steps[:, 0], self.decoder.key_values(encoded), None)
         return torch.cat([self.ctc(encoded), logits], -1)
 
     def out_length(self, length):
-        """Encoder frames for ``length`` input frames; works on an int and on a tensor of them."""
+        """Return the encoder's frames for ``length`` input frames, an int or a tensor of them."""
         return self.subsampling.out_length(length)
 
     def frames_needed(self, tokens: Sequence[int]) -> int:
-        """As many as CTC needs."""
+        """Return the frames that CTC needs for these tokens."""
         return ctc_frames(tokens)
 
     def prunable(self) -> dict[str, list[str]]:
-        """Prunable parameters by layer, from input to output: convolutions, the four matrices of an attention, the
-        two of a feed-forward layer, and the output layers; never a bias, a norm or the embedding."""
+        """Return the prunable parameters by layer, from input to output: convolutions, the four matrices of an
+        attention, the two of a feed-forward layer, and the output layers; never a bias, a norm or the embedding."""
         layers: dict[str, list[str]] = {}
         for name, module in self.named_modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
