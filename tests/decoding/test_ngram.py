@@ -112,7 +112,7 @@ def test_pruning_leaves_out_what_is_rare_and_only_that():
 def test_what_is_no_model_is_said_in_one_sentence(tmp_path, content, said):
     path = tmp_path / "lm.arpa"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"python -m lth\.ngram") as caught:
+    with pytest.raises(UserError, match=r"python -m lth ngram") as caught:
         LanguageModel(path)
     assert said in str(caught.value) and "\n" not in str(caught.value)
     with pytest.raises(UserError, match=r"decoder\.lm=.*nothing is no file"):
