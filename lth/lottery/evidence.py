@@ -62,7 +62,7 @@ def gradients(
             each batch are taken instead, as in training.
 
     Raises:
-        ValueError: a gradient is not a number.
+        ValueError: there is no gradient of a parameter, or it is not a number.
     """
     recogniser = _recogniser(setting, weights)
     recogniser.train()  # cuDNN has no gradients of recurrent layers in evaluation
@@ -72,10 +72,16 @@ def gradients(
     parameters, total = dict(recogniser.model.named_parameters()), 0
     for batch in _batches(setting, utterances, recogniser):
         total += len(batch["ids"])
-        (recogniser.loss(*recogniser(batch), batch) * len(batch["ids"])).backward()
-    found = {name: parameters[name].grad.cpu() / total for name in names}
-    if bad := next((name for name, gradient in found.items() if not gradient.isfinite().all()), None):
-        raise ValueError(f"the gradient of {bad} is not a number at these weights.")
+        encoded, lengths = recogniser(batch)
+        (recogniser.loss(encoded, lengths, batch) * len(batch["ids"])).backward()
+    found = {}
+    for name in names:
+        gradient = parameters[name].grad
+        if gradient is None:
+            raise ValueError(f"the loss has no gradient of {name}.")
+        if not gradient.isfinite().all():
+            raise ValueError(f"the gradient of {name} is not a number at these weights.")
+        found[name] = gradient.cpu() / total
     return found
 
 
@@ -93,7 +99,8 @@ def norms(
     recogniser = _recogniser(setting, weights).eval()
     with InputNorms(recogniser.model) as inputs:
         for batch in _batches(setting, utterances, recogniser):
-            recogniser.loss(*recogniser(batch), batch)  # some parts work on the transcript only
+            encoded, lengths = recogniser(batch)
+            recogniser.loss(encoded, lengths, batch)  # some parts work on the transcript only
     found = inputs.norms()
     if missing := next((name for name in names if name not in found), None):
         raise ValueError(f"what {missing} weighs is not known.")

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from omegaconf import OmegaConf
 from rich.console import Console
 from torch import Tensor
 
@@ -21,6 +20,7 @@ from lth.lottery.messages import closing, emptied_warning, opening
 from lth.lottery.plan import Plan
 from lth.lottery.rewinding import RoundSpec, TrainedRound
 from lth.lottery.round import ingredients, train_round
+from lth.lottery.setup.plain import plain
 from lth.lottery.setup.resume import same_weights
 from lth.store.folder import ExperimentFolder, claim
 from lth.store.noise_rows import write_noise_csv
@@ -167,7 +167,7 @@ class Lottery:
         )
         file = self.folder.path / "noise.csv"
         write_noise_csv(file, measured)
-        settings = OmegaConf.to_container(plan.config.test_noise, resolve=True)
+        settings = plain(plan.config.test_noise)
         log_noise(self.tracker, file, tested, noise_grid.history(measured), noise_grid.summary(measured), settings)
 
     def rows(self) -> list[Row]:
@@ -190,16 +190,16 @@ def tracker_of(plan: Plan, folder: ExperimentFolder) -> Tracker:
     """Make the tracker that ``tracking`` asks for, writing into the experiment's own folder."""
     config = plan.config
     return Tracker.open(
-        TrackingOptions(**OmegaConf.to_container(config.tracking, resolve=True)),
+        TrackingOptions(**plain(config.tracking)),
         experiment=folder.name,
         experiment_id=folder.id,
         folder=folder.path,
-        config=OmegaConf.to_container(config, resolve=True),
+        config=plain(config),
         about={  # goes with every round, for whoever resumes the experiment elsewhere
             "id": folder.id,
             "identity": folder.identity,
             "inputs": dict(plan.inputs),
-            "config": OmegaConf.to_container(config, resolve=False),
+            "config": plain(config, resolve=False),
             "origin": dict(plan.start.origin),
         },
         uses=plan.start.uses,

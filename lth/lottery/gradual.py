@@ -4,13 +4,14 @@ import functools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor
 
 from lth.errors import UserError
 from lth.lottery.iterative import Known
 from lth.lottery.rewinding import Init, Rewind, RoundSpec, TrainedRound
 from lth.lottery.setup.build import make
+from lth.lottery.setup.plain import plain
 from lth.lottery.strategy import Strategy
 from lth.tickets.allocation import Layers
 from lth.tickets.gradual import Cubic
@@ -64,5 +65,5 @@ def gradual(config: DictConfig, strategy: Strategy, layers: Layers, rewind: Rewi
             f"strategy/criterion={config.strategy.criterion.name} does not go with strategy=gradual, which prunes by "
             "the weights of the moment: choose strategy/criterion=magnitude or random"
         )
-    chosen = OmegaConf.to_container(config.strategy, resolve=True)
+    chosen = plain(config.strategy)
     return Gradual(make(Cubic, config, "strategy.gradual"), strategy, layers, {part: chosen[part] for part in PARTS})

@@ -33,7 +33,8 @@ class Known:
 class Pruning(Protocol):
     """Makes the ticket of a round from the round before it; `words` say what is special about it, if anything."""
 
-    words: str
+    @property
+    def words(self) -> str: ...
 
     def __call__(self, number: int, previous: TrainedRound, known: Known) -> RoundSpec: ...
 

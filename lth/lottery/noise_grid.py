@@ -110,17 +110,15 @@ def transcripts(
     if condition.kind == "none" and set(setting.noise.apply_to if setting.noise.kind != "none" else ()) <= {"train"}:
         return f"{stored.path.parent.name}/{stored.key}/hypotheses.jsonl", _by_set(stored.hypotheses())
     name = transcript_name(stored, condition)
-    folder = store.transcript(name)
-    if folder is None:
+    if store.transcript(name) is None:
         with store.lock(name):
-            folder = store.transcript(name)
-            if folder is None:
+            if store.transcript(name) is None:
                 recogniser = setting.recogniser(stored.weights())
                 hypotheses = evaluate(replace(setting, noise=condition.noise), recogniser)
                 with store.adding_transcript(name) as new:
                     write_jsonl(new / "hypotheses.jsonl", hypotheses)
-                folder = store.transcript(name)
-    return f"transcripts/{name}/hypotheses.jsonl", _by_set(read_jsonl(folder / "hypotheses.jsonl"))
+    file = f"transcripts/{name}/hypotheses.jsonl"
+    return file, _by_set(read_jsonl(store.root / file))
 
 
 def transcript_name(stored: StoredRound, condition: NoiseCondition) -> str:

@@ -89,7 +89,7 @@ def train_round(
             about = {name: metrics[name] for name in ("key", "round", "seed", "density", "corpus", "trained_by")}
             save_mask(folder / "mask.lth", mask_callback.mask, about | rewinds_to(ticket, inputs, origin))
             write_round(folder, state, metrics, hypotheses, history.rows)
-    return store.find(key)
+    return store[key]
 
 
 def retranscribe(
@@ -110,7 +110,7 @@ def retranscribe(
         mask, about = load_mask(base.path / "mask.lth")
         save_mask(folder / "mask.lth", mask, about | {"key": key})
         write_round(folder, base.weights(), base.metrics | new, hypotheses, base.history())
-    return store.find(key)
+    return store[key]
 
 
 def ingredients(setting: ExperimentSetup, init: str, ticket: RoundSpec) -> dict:

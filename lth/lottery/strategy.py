@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -138,7 +139,7 @@ class Strategy:
         )
 
 
-def part(config: DictConfig, name: str) -> object:
+def part(config: DictConfig, name: str) -> Any:
     """Make what ``strategy.NAME`` describes; UserError where that is no such part of a strategy."""
     chosen, (kind, example) = config.strategy.get(name), PARTS[name]
     made = build(config, f"strategy.{name}") if OmegaConf.is_dict(chosen) else None

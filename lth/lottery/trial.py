@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 
 from lth.errors import Infeasible, UserError
 from lth.lottery.experiment import Report, run
 from lth.lottery.plan import Plan
+from lth.lottery.setup.plain import merge, plain
 from lth.store.rows import Row, dense, winning
 from lth.tracking.trial import TrialRun, trial_words
 
@@ -54,7 +55,7 @@ class Outcome:
 
 def seeds_of(config: DictConfig) -> list[int]:
     """Return the seeds that repeat the trial's experiment; UserError unless they are different whole numbers."""
-    seeds = OmegaConf.to_container(config)["seeds"]
+    seeds = plain(config, resolve=False)["seeds"]
     if seeds is None:
         return [config.seed]
     if not isinstance(seeds, list) or not seeds or not all(isinstance(s, int) and s >= 0 for s in seeds):
@@ -79,7 +80,7 @@ def run_seeds(
         words = {"seed": seed}
         if len(seeds) > 1:
             words |= {"name": f"{config.name}-seed-{seed}", "tracking": {"group": config.name}}
-        one = OmegaConf.merge(config, words)
+        one = merge(config, words)
         played.append(run(Plan.of(one), console, lambda rows, number=number: on_round(number, rows), report))
     return played
 
@@ -91,7 +92,7 @@ def run_trial(config: DictConfig, console: Console, report: Report | None = None
     of the search space that cannot be played, and a trial that the sweep stops, are failed runs but no
     errors: the agent goes on with the next.
     """
-    config = OmegaConf.merge(config, trial_words(config))
+    config = merge(config, trial_words(config))
     seeds = seeds_of(config)
     with TrialRun(config.name, Path(config.outputs) / config.name, config) as trial:
 

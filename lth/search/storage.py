@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import optuna
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages import JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import Trial, TrialState
 
@@ -28,7 +28,7 @@ class Journal:
 
     def __init__(self, path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.storage: BaseStorage = JournalStorage(JournalFileBackend(str(path)))
+        self.storage = JournalStorage(JournalFileBackend(str(path)))
         self.locks = path.with_name(f"{path.name}.locks")
         self.locks.mkdir(exist_ok=True)
         self.where = str(path)
@@ -69,7 +69,7 @@ class Database:
         url = with_driver(url)
         arguments = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
         try:
-            self.storage: BaseStorage = RDBStorage(
+            self.storage = RDBStorage(
                 url, engine_kwargs=arguments, heartbeat_interval=heartbeat, grace_period=2 * heartbeat
             )
         except ImportError as error:

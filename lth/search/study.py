@@ -10,6 +10,7 @@ from typing import Any
 import optuna
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.study import StudyDirection
 
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
@@ -89,14 +90,14 @@ def make_study(sweep: Any, sampler: str = "tpe") -> optuna.Study:
     """
     objectives = OBJECTIVES["one" if sweep.config.get("metrics") is None else "two"]
     study = optuna.create_study(
-        directions=["minimize"] * len(objectives),
+        directions=[StudyDirection.MINIMIZE] * len(objectives),
         sampler=make_sampler(sampler),
         pruner=make_pruner("median" if len(objectives) == 1 else "none"),
     )
     study.set_metric_names(list(objectives))
     if cap := sweep.config.get("run_cap"):
         # W&B's scheduler asks a sampler that has this function, as optuna's GridSampler does.
-        study.sampler.is_exhausted = lambda study: len(study.get_trials(deepcopy=False)) >= cap
+        vars(study.sampler)["is_exhausted"] = lambda study: len(study.get_trials(deepcopy=False)) >= cap
     return study
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import optuna
 from omegaconf import DictConfig
+from optuna.study import StudyDirection
 from optuna.trial import Trial, TrialState
 from rich.console import Console
 
@@ -47,7 +48,7 @@ def open_study(config: DictConfig) -> tuple[optuna.Study, Journal | Database]:
         storage=storage.storage,
         sampler=definition.make_sampler(config.sampler),
         pruner=definition.make_pruner(config.pruner),
-        directions=["minimize"] * len(definition.OBJECTIVES[config.objective]),
+        directions=[StudyDirection.MINIMIZE] * len(definition.OBJECTIVES[config.objective]),
         load_if_exists=True,
     )
     asked = {"objective": config.objective, "search_noise": config.search_noise, "setting": setting_key(config, seeds)}

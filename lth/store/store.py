@@ -141,6 +141,16 @@ class Store:
                 return StoredRound(folder)
         return None
 
+    def __getitem__(self, key: str) -> StoredRound:
+        """Return the round with this key, its files checked.
+
+        Raises:
+            CorruptRound: there is none that is whole.
+        """
+        if stored := self.find(key):
+            return stored
+        raise CorruptRound(f"{self.root / 'rounds' / key} is not whole; run the experiment again to rebuild it")
+
     def partial(self, key: str, owner: str) -> Path:
         """Where a round in training keeps its checkpoint; ``owner`` is the experiment that trains it."""
         folder = self.root / "partial" / key

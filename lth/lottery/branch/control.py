@@ -20,6 +20,7 @@ from lth.lottery.experiment import Report, run
 from lth.lottery.plan import Plan
 from lth.lottery.setup.build import build
 from lth.lottery.setup.find import SourceExperiment, SourceTicket, load_ticket
+from lth.lottery.setup.plain import merge, plain
 from lth.lottery.setup.recorded import LOCATION_KEYS, command_overrides, difference, relocate
 from lth.lottery.setup.setting import ExperimentSetup
 from lth.lottery.setup.start import Start
@@ -72,7 +73,7 @@ def control(config: DictConfig, console: Console, report: Report | None = None) 
 
 def kinds_of(config: DictConfig) -> list[str]:
     """Return the kinds that ``control`` asks for, in the order of `KINDS`; UserError for an unknown one."""
-    asked = OmegaConf.to_container(config)["control"]
+    asked = plain(config, resolve=False)["control"]
     asked = [asked] if isinstance(asked, str) else asked
     if not isinstance(asked, list) or not asked or (unknown := [k for k in asked if k not in (*KINDS, "all")]):
         named = ", ".join(map(str, unknown)) if isinstance(asked, list) and asked else asked
@@ -82,7 +83,7 @@ def kinds_of(config: DictConfig) -> list[str]:
 
 def control_seeds(config: DictConfig) -> list[int]:
     """Return the numbers of the draws of what is random; UserError where they are not whole numbers."""
-    seeds = OmegaConf.to_container(config)["control_seeds"]
+    seeds = plain(config, resolve=False)["control_seeds"]
     if not isinstance(seeds, list) or not seeds or not all(type(s) is int and s >= 0 for s in seeds):
         raise UserError(f"control_seeds={seeds} is not valid: give whole numbers, such as control_seeds=[0,1,2]")
     return list(dict.fromkeys(seeds))
@@ -104,7 +105,7 @@ def setting_of(config: DictConfig, ticket: SourceTicket, found: SourceExperiment
     named = config.name if "name" in spoken else found.name
     words = {"name": f"{named}-{len(found.rows) - 1:02d}", "rounds": 0, "target": None, "seeds": None}
     characters = {} if is_bpe(ticket.tokens) else {"tokens": ticket.tokens}
-    return OmegaConf.merge(base, words, {"ticket": ticket.source, "transfer": "ticket"}, characters)
+    return merge(base, words, {"ticket": ticket.source, "transfer": "ticket"}, characters)
 
 
 def experiment(
@@ -112,11 +113,11 @@ def experiment(
 ) -> tuple[DictConfig, Start]:
     """Return one control: its config, and where it starts."""
     name = f"{base.name}-control-{kind}" + (f"-seed-{seed}" if seed else "")
-    config = OmegaConf.merge(base, {"name": name, "control": kind, "control_seeds": [seed]})
+    config = merge(base, {"name": name, "control": kind, "control_seeds": [seed]})
     inputs = dict(found.inputs)
     if kind == "dense":
         longer = {"max_epochs": found.budget(), "patience": None}
-        config.trainer = OmegaConf.merge(config.trainer, longer)
+        config.trainer = merge(config.trainer, longer)
         inputs["trainer"] = inputs["trainer"] | longer
 
     def change(setting: ExperimentSetup, mask: Mask) -> tuple[ExperimentSetup, Mask]:
@@ -135,8 +136,8 @@ def experiment(
 def check_same_setting(theirs: Mapping, ours: Mapping, kind: str) -> None:
     """Raise UserError unless a round of the ticket would be computed as it was; the hardware may be another."""
     hardware = ("accelerator", "precision")
-    parts = ({name: value for name, value in inputs.items() if name not in hardware} for inputs in (theirs, ours))
-    if words := difference(*parts):
+    there, here = ({name: value for name, value in side.items() if name not in hardware} for side in (theirs, ours))
+    if words := difference(there, here):
         raise UserError(f"control={kind} would not be in the setting of its ticket: {words}")
 
 

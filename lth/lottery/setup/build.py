@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lth.errors import UserError
 from lth.lottery.setup import names
+from lth.lottery.setup.plain import plain
 
 #: Types that Python would take other values for: any text is true, 1.5 layers are not noticed.
 STRICT = {bool: "true or false", int: "a whole number"}
@@ -61,13 +62,13 @@ def partial(config: DictConfig, key: str) -> Callable:
 
 def typed(config: DictConfig, key: str, option: str) -> str:
     """Return the key that a user types for an option: ``strategy.amount`` of the schedule's ``amount``."""
-    raw = OmegaConf.to_container(OmegaConf.select(config, key), resolve=False)[option]
+    raw = plain(OmegaConf.select(config, key), resolve=False)[option]
     followed = re.fullmatch(r"\$\{([\w.]+)\}", raw) if isinstance(raw, str) else None
     return followed[1] if followed else f"{key}.{option}"
 
 
 def _options(config: DictConfig, key: str) -> dict[str, Any]:
-    part = OmegaConf.to_container(OmegaConf.select(config, key), resolve=True)
+    part = plain(OmegaConf.select(config, key))
     return {name: value for name, value in part.items() if name not in ("name", "_target_")}
 
 

@@ -70,14 +70,17 @@ def from_path(path: Path) -> SourceTicket:
     keys, key = known.get("keys", []), metrics.get("key", about.get("key"))
     number = keys.index(key) if key in keys else about.get("round")
     made_by = {"init": 0, **({"rewind": 1} if late and late.round else {}), "mask": number}
-    records = {kind: load_record(home, run_id(known["id"], n)) for kind, n in made_by.items()} if "id" in known else {}
+    records = {}
+    if home and "id" in known:
+        there = {kind: load_record(home, run_id(known["id"], n)) for kind, n in made_by.items()}
+        records = {kind: record for kind, record in there.items() if record is not None}
     return SourceTicket(
         init,
         mask,
         str(path),
         {"experiment": known.get("id"), "name": home and home.name, "round": number, "key": key, "mask": mask.digest()},
         metrics.get("inputs", {}).get("tokens"),
-        uses_of(records) if all(records.values()) else (),
+        uses_of(records) if len(records) == len(made_by) else (),
         weights=lambda: _weights(folder),
         found=lambda: _found(path, home, number, metrics),
         epoch=late.epoch if late else 0,

@@ -17,6 +17,7 @@ from typing import Any
 
 import hydra
 import yaml
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -45,7 +46,7 @@ def compose(overrides: Sequence[str], name: str = "config") -> DictConfig:
     Raises:
         HydraException: no such key or choice.
     """
-    if hydra.core.global_hydra.GlobalHydra.instance().is_initialized():
+    if GlobalHydra.instance().is_initialized():
         composed = hydra.compose(name, list(overrides), return_hydra_config=True)
     else:
         with hydra.initialize_config_dir(str(files.CONF), version_base="1.3"):
@@ -84,7 +85,7 @@ def code(key: str, part: Mapping[str, Any]) -> Callable:
     Raises:
         UserError: its name is none of the group's choices.
     """
-    target = part.get("_target_") or _declared(GROUPS[key], files.CONF).get(part.get("name"))
+    target = part.get("_target_") or _declared(GROUPS[key], files.CONF).get(str(part.get("name")))
     if target is None:
         raise UserError(f"{key}.name={part.get('name')} is unknown: choose one of {', '.join(names(key))}")
     return hydra.utils.get_method(target)

@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lth.errors import UserError
 from lth.lottery.setup import names
+from lth.lottery.setup.plain import plain
 
 #: Keys of ``conf/config.yaml`` that are this machine's.
 LOCAL_KEYS = ("outputs", "store", "memory_hours", "tracking", "resume", "test_noise")
@@ -55,7 +56,7 @@ def relocate(
     """
     names.check_recorded(recorded, what)
     config = OmegaConf.create(dict(recorded))
-    local = OmegaConf.to_container(ours, resolve=False)
+    local = plain(ours, resolve=False)
     for name in LOCAL_KEYS:
         config[name] = local[name]
     for name in LOCATION_KEYS:

@@ -124,7 +124,7 @@ def bring(store: Store, key: str, remembered_round: RememberedRound) -> StoredRo
         _check_key(folder, key, remembered_round.run.name)
         # What the weights must be if the round is trained again; `adding` writes the record's own checksums.
         sums.unlink() if weights else sums.rename(folder / "ORIGINAL_SUMS")
-    return store.find(key)
+    return store[key]
 
 
 def same_weights(record: StoredRound, again: StoredRound) -> bool:

@@ -7,6 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lth.errors import UserError
+from lth.lottery.setup.plain import merge
 
 
 @dataclass
@@ -90,7 +91,7 @@ def check(config: DictConfig) -> None:
         prefix = f"{group}." if group else ""
         for name, field in schema.__dataclass_fields__.items():
             try:
-                value = OmegaConf.merge(OmegaConf.structured(schema), {name: part[name]})[name]
+                value = merge(OmegaConf.structured(schema), {name: part[name]})[name]
             except OmegaConfBaseException as error:
                 reason = str(error).splitlines()[0]
                 raise UserError(f"{prefix}{name}={part[name]} is not valid: {reason}") from error

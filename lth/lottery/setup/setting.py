@@ -107,7 +107,7 @@ class ExperimentSetup:
         return Recogniser(
             model,
             self.features,
-            self.decoder(model.family),
+            self.decoder(str(model.family)),
             ctc=partial(self.config, "loss"),
             augment=make(SpecAugment, self.config, "augment.spec") if self.config.augment.spec else None,
             lr=options.lr,
