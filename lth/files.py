@@ -151,3 +151,9 @@ def damaged(folder: Path) -> str | None:
         if sha256(folder / name) != digest:
             return f"{folder / name} does not match its checksum"
     return None
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether a full disk or quota is behind this error; safetensors only says so in its text."""
+    codes = (errno.ENOSPC, errno.EDQUOT)
+    return getattr(error, "errno", None) in codes or any(f"os error {code})" in str(error) for code in codes)

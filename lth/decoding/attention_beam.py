@@ -49,6 +49,8 @@ class AttentionBeam:
         ValueError: no width, a weight outside [0, 1], a negative alpha.
     """
 
+    families = ("attention",)
+
     def __init__(
         self,
         tokens: Tokens,

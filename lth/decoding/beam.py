@@ -46,6 +46,8 @@ class Beam:
         UserError: a file is not there, damaged, or holds no word that the tokens can spell.
     """
 
+    families = ("ctc",)
+
     def __init__(
         self,
         tokens: Tokens,

@@ -32,6 +32,8 @@ class CTCDecode:
         ValueError: a language model of words for tokens without a space.
     """
 
+    families = ("ctc",)
+
     def __init__(
         self,
         tokens: Tokens,

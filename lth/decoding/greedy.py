@@ -14,6 +14,8 @@ class Greedy:
         family: the kind of model.
     """
 
+    families = ("ctc", "transducer", "attention")
+
     def __init__(self, tokens: Tokens, family: str):
         self.tokens = tokens
         self.step = {"ctc": best_path, "transducer": transducer.best_tokens, "attention": attention.best_tokens}[family]

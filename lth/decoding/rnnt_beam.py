@@ -53,6 +53,8 @@ class RNNTBeam:
         ValueError: no width, no token of a frame, a negative alpha.
     """
 
+    families = ("transducer",)
+
     def __init__(
         self,
         tokens: Tokens,

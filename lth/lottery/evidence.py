@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lth.errors import UserError
-from lth.lottery.setup.setting import Setting
+from lth.lottery.setup.setting import ExperimentSetup
 from lth.models.flow import flow_gradients
 from lth.models.norms import InputNorms
 from lth.tickets.criterion import Criterion
@@ -20,7 +20,9 @@ from lth.tickets.rewind import rewind
 from lth.training.recogniser import Recogniser
 
 
-def gather(setting: Setting, criterion: Criterion, weights: Mapping[str, Tensor], mask: Mask) -> dict[str, Tensor]:
+def gather(
+    setting: ExperimentSetup, criterion: Criterion, weights: Mapping[str, Tensor], mask: Mask
+) -> dict[str, Tensor]:
     """The evidence that ``criterion`` needs, by parameter.
 
     Args:
@@ -46,7 +48,12 @@ def gather(setting: Setting, criterion: Criterion, weights: Mapping[str, Tensor]
 
 
 def gradients(
-    setting: Setting, weights: dict[str, Tensor], names: Iterable[str], utterances: int | None = None, *, init: bool
+    setting: ExperimentSetup,
+    weights: dict[str, Tensor],
+    names: Iterable[str],
+    utterances: int | None = None,
+    *,
+    init: bool,
 ) -> dict[str, Tensor]:
     """Of the mean training loss over the utterances.
 
@@ -74,7 +81,7 @@ def gradients(
 
 @torch.no_grad()
 def norms(
-    setting: Setting, weights: dict[str, Tensor], names: Iterable[str], utterances: int | None = None
+    setting: ExperimentSetup, weights: dict[str, Tensor], names: Iterable[str], utterances: int | None = None
 ) -> dict[str, Tensor]:
     """The 2-norm over all real frames of the feature that each weight weighs, to be broadcast over its outputs.
 
@@ -91,13 +98,13 @@ def norms(
     return {name: found[name].cpu() for name in names}
 
 
-def _recogniser(setting: Setting, weights: dict[str, Tensor]) -> Recogniser:
+def _recogniser(setting: ExperimentSetup, weights: dict[str, Tensor]) -> Recogniser:
     recogniser = setting.recogniser(weights)
     recogniser.augment = None
     return recogniser.to(setting.machine.accelerator)
 
 
-def _batches(setting: Setting, utterances: int | None, recogniser: Recogniser) -> Iterator[dict]:
+def _batches(setting: ExperimentSetup, utterances: int | None, recogniser: Recogniser) -> Iterator[dict]:
     """The sample's batches, where the recogniser is."""
     for batch in setting.sample_batches(utterances):
         yield {k: v.to(recogniser.device) if isinstance(v, Tensor) else v for k, v in batch.items()}

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from lth.errors import Infeasible, UserError
-from lth.lottery.setup.setting import build
+from lth.lottery.setup.build import build
 from lth.tickets.allocation import ERK, Allocation, Excluding, Global, Layers, Layerwise, matching, rehearse
 from lth.tickets.criterion import Criterion, Evidence
 from lth.tickets.mask import Mask
@@ -26,8 +26,6 @@ PARTS = {
     "criterion": (Criterion, "magnitude"),
     "structure": (Structure, "weights"),
 }
-#: The parts that older configs do not name, because there was no choice.
-DEFAULTS = {"structure": {"_target_": "lth.tickets.structure.Weights"}, "exclude": []}
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class Strategy:
     def of(cls, config: DictConfig) -> "Strategy":
         """The strategy of an experiment's config; UserError where it makes no sense."""
         parts = {name: part(config, name) for name in PARTS}
-        exclude = patterns(config.strategy.get("exclude", []))
+        exclude = patterns(config.strategy.exclude)
         if exclude:
             parts["allocation"] = Excluding(exclude, parts["allocation"])
         return cls(**parts, exclude=exclude, seed=config.seed)
@@ -141,14 +139,11 @@ class Strategy:
 
 
 def part(config: DictConfig, name: str) -> object:
-    """What ``strategy.NAME`` makes; UserError where that is no such part of a strategy."""
-    chosen = config.strategy[name] if name in config.strategy else OmegaConf.create(DEFAULTS.get(name))
-    kind, example = PARTS[name]
-    made = build(chosen) if OmegaConf.is_dict(chosen) else None
+    """Make what ``strategy.NAME`` describes; UserError where that is no such part of a strategy."""
+    chosen, (kind, example) = config.strategy.get(name), PARTS[name]
+    made = build(config, f"strategy.{name}") if OmegaConf.is_dict(chosen) else None
     if not isinstance(made, kind):
-        raise UserError(
-            f"strategy.{name}={chosen} will not do: choose one of the group, such as strategy/{name}={example}"
-        )
+        raise UserError(f"strategy.{name}={chosen} is none: choose one of the group, such as strategy/{name}={example}")
     return made
 
 
@@ -156,10 +151,5 @@ def patterns(exclude: object) -> tuple[str, ...]:
     """The patterns of ``strategy.exclude``, one or several."""
     found = [exclude] if isinstance(exclude, str) else exclude
     if not isinstance(found, Iterable) or not all(isinstance(pattern, str) and pattern for pattern in found):
-        raise UserError(f"strategy.exclude={exclude} will not do: it lists parameters or modules, such as [output]")
+        raise UserError(f"strategy.exclude={exclude} is no list of parameters or modules: give names, such as [output]")
     return tuple(found)
-
-
-def named(strategy: Mapping) -> dict:
-    """The parts of a strategy's config that an older one would have too: what is as it always was goes unsaid."""
-    return {name: value for name, value in strategy.items() if name not in DEFAULTS or value != DEFAULTS[name]}

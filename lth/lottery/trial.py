@@ -10,14 +10,13 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from lth.errors import Infeasible, UserError
-from lth.lottery.experiment import run
+from lth.lottery.experiment import Report, run
+from lth.lottery.plan import Plan
 from lth.store.rows import Row, dense, winning
 from lth.tracking.trial import TrialRun, trial_words
 
 #: Hears the number of the seed in the trial, and that seed's rows so far.
 OnRound = Callable[[int, list[Row]], None]
-#: Writes a report from an experiment's folder.
-Report = Callable[[Path], object]
 
 
 @dataclass(frozen=True)
@@ -45,11 +44,11 @@ class Outcome:
 
     @classmethod
     def mean(cls, outcomes: Sequence["Outcome"]) -> "Outcome":
-        """Of several seeds."""
+        """Return the mean of several seeds' outcomes."""
         return cls(*(statistics.fmean(getattr(o, name) for o in outcomes) for name in ("density", "dev_wer")))
 
     def metrics(self) -> dict[str, float]:
-        """By the names that W&B and optuna know."""
+        """Return the objectives by the names that W&B and Optuna know."""
         return {"extreme_dev_wer": self.dev_wer, "extreme_density": self.density}
 
 
@@ -59,13 +58,13 @@ def seeds_of(config: DictConfig) -> list[int]:
     if seeds is None:
         return [config.seed]
     if not isinstance(seeds, list) or not seeds or not all(isinstance(s, int) and s >= 0 for s in seeds):
-        raise UserError(f"seeds={seeds} will not do: give whole numbers, such as seeds=[0,1,2]")
+        raise UserError(f"seeds={seeds} is no list of seeds: give whole numbers, such as seeds=[0,1,2]")
     if len(set(seeds)) < len(seeds):
         raise UserError(f"seeds={seeds} repeats a seed, which would repeat its result")
     return seeds
 
 
-def play(
+def run_seeds(
     config: DictConfig,
     console: Console,
     on_round: OnRound = lambda number, rows: None,
@@ -81,7 +80,7 @@ def play(
         if len(seeds) > 1:
             words |= {"name": f"{config.name}-seed-{seed}", "tracking": {"group": config.name}}
         one = OmegaConf.merge(config, words)
-        played.append(run(one, console, lambda rows, number=number: on_round(number, rows), report=report))
+        played.append(run(Plan.of(one), console, lambda rows, number=number: on_round(number, rows), report))
     return played
 
 
@@ -101,7 +100,7 @@ def run_trial(config: DictConfig, console: Console, report: Report | None = None
             trial.log(rows[-1], seeds[number], objectives)
 
         try:
-            played = play(config, console, on_round, report)
+            played = run_seeds(config, console, on_round, report)
         except Infeasible as error:
             trial.finish(failed=str(error))
             console.print(f"{config.name} cannot be played: {error}", highlight=False, soft_wrap=True)

@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 WAITING = "another process is training round %s; waiting for it"
 
 #: Raised by hand whenever a change to the code can change what a round computes; it enters every round's key.
-RESULT_VERSION = 1
+RESULT_VERSION = 2
 
 
 class CorruptRound(UserError):

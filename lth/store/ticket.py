@@ -16,7 +16,7 @@ from lth.tickets.mask import Mask
 
 
 @dataclass(frozen=True)
-class Found:
+class SourceExperiment:
     """The experiment that found a ticket."""
 
     name: str
@@ -32,7 +32,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Ticket:
+class SourceTicket:
     """A mask, the init it rewinds to, and the way to what else is known of it.
 
     Args:
@@ -53,7 +53,7 @@ class Ticket:
     tokens: str | None
     uses: tuple[str, ...]
     weights: Callable[[], dict[str, Tensor]]
-    found: Callable[[], Found]
+    found: Callable[[], SourceExperiment]
     epoch: int = 0
     home: Path | None = None
 

@@ -13,7 +13,7 @@ from lth.files import read_json
 from lth.store.maskfile import load_mask
 from lth.store.rows import Row
 from lth.store.store import tensors_digest
-from lth.store.ticket import Found, Ticket, late_point, read_init
+from lth.store.ticket import SourceExperiment, SourceTicket, late_point, read_init
 from lth.tracking.fetch import asking, connect, download
 from lth.tracking.remember import RUN_ID
 from lth.tracking.upload import unless_missing
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from wandb.apis import public
 
 
-def from_artifact(name: str, folder: Path) -> Ticket:
+def from_artifact(name: str, folder: Path) -> SourceTicket:
     """Return the ticket of a mask artifact; its init is the one that the mask's run had used or logged.
 
     Args:
@@ -56,7 +56,7 @@ def from_artifact(name: str, folder: Path) -> Ticket:
     if digest not in (None, tensors_digest(init)):
         raise UserError(f"{what}: {origins[0].name} is not the {kind} that this mask was found with")
     ticket = WandbTicket(api, what, run, artifact)
-    return Ticket(
+    return SourceTicket(
         init,
         mask,
         name,
@@ -100,14 +100,16 @@ class WandbTicket:
                 )
             return read_init(path)
 
-    def experiment(self) -> Found:
+    def experiment(self) -> SourceExperiment:
         """Return the experiment as its `round` artifacts tell it."""
         label = self.read("round.json", self.round_number())
         metrics = [self.read("metrics.json", number) for number in range(self.round_number() + 1)]
         rows = [Row.from_metrics(of_round, number) for number, of_round in enumerate(metrics)]
         entity, project = self.project.split("/")
         where = {"entity": entity, "project": project, "group": self.run.group or self.name}
-        return Found(self.name, label["experiment"]["config"], metrics[-1]["inputs"], where, rows, here=False)
+        return SourceExperiment(
+            self.name, label["experiment"]["config"], metrics[-1]["inputs"], where, rows, here=False
+        )
 
     def round_number(self) -> int:
         """Return the number of the ticket's round; UserError where its run is none of a round."""

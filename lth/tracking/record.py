@@ -92,7 +92,7 @@ def load_record(experiment: Path, run_id: str) -> RoundRecord | None:
 
 
 def load_records(experiment: Path) -> list[RoundRecord]:
-    """Return the records of an experiment's folder in round order, those of the experiment that began first in front."""
+    """Return the records in a folder in round order; those of the experiment that began first come first."""
     names = [path.parent.name for path in records_folder(experiment).glob("*/record.json")]
     records = [record for name in names if (record := load_record(experiment, name)) is not None]
     started: dict[str, float] = {}
@@ -102,7 +102,7 @@ def load_records(experiment: Path) -> list[RoundRecord]:
 
 
 def latest(records: list[RoundRecord]) -> list[RoundRecord]:
-    """Return those of `load_records` that belong to the experiment that began last: its winners are the ones that count."""
+    """Return, of `load_records`, those of the experiment that began last: its winners are the ones that count."""
     return [record for record in records if record.experiment_hash == records[-1].experiment_hash]
 
 

@@ -76,10 +76,12 @@ def remembered(api: "wandb.Api", entity: str, project: str, name: str) -> list[R
 
 def artifacts_of(api: "wandb.Api", prefix: str, run_id: str) -> "dict[str, wandb.Artifact]":
     """Return the artifacts that have a run's id as an alias, by type."""
-    logged = {
-        type: unless_missing(lambda n=kind: api.artifact(f"{prefix}-{n}:{run_id}")) for kind, type in TYPES.items()
-    }
-    return {type: artifact for type, artifact in logged.items() if artifact is not None and artifact.type == type}
+    artifacts = {}
+    for kind, type in TYPES.items():
+        artifact = unless_missing(lambda name=f"{prefix}-{kind}:{run_id}": api.artifact(name))
+        if artifact is not None and artifact.type == type:
+            artifacts[type] = artifact
+    return artifacts
 
 
 def remember_record(folder: Path, number: int, stored: StoredRound, round: RememberedRound, label: dict) -> None:

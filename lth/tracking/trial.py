@@ -4,7 +4,7 @@ import os
 import signal
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -12,6 +12,9 @@ from lth.store.rows import Row
 from lth.tracking.client import keep_files_in, step_out_of_sweep
 from lth.tracking.guard import Guard
 from lth.tracking.session import TrackingOptions
+
+if TYPE_CHECKING:
+    import wandb
 
 
 def in_sweep() -> bool:
@@ -45,7 +48,7 @@ class TrialRun:
         self.options = TrackingOptions(**config.tracking)
         self.stopped = False
         self.step = 0
-        self.run: Any = None
+        self.run: wandb.Run | None = None
         self.guard = Guard(name)
 
     def __enter__(self) -> "TrialRun":
@@ -91,8 +94,8 @@ class TrialRun:
         """Log a finished round. With one seed the step is the round's number; further seeds count on."""
         values = {"round": row.round, "seed": seed, "density": row.density, "dev_wer": row.dev_wer, **objectives}
         step, self.step = self.step, self.step + 1
-        if self.run is not None and not self.guard.broken and step >= self.run.starting_step:
-            self.guard(lambda: self.run.log(values, step=step, commit=True))
+        if (run := self.run) is not None and step >= run.starting_step:
+            self.guard.unless_broken(lambda: run.log(values, step=step, commit=True))
 
     def finish(self, summary: Mapping[str, Any] | None = None, failed: str = "") -> None:
         """End the run: with its summary, or as a failed one with the reason."""

@@ -17,13 +17,13 @@ from lth.files import read_json
 from lth.store.maskfile import load_mask
 from lth.store.rows import read_csv, winning
 from lth.store.store import tensors_digest
-from lth.store.ticket import Found, Late, Ticket, late_point, read_init
+from lth.store.ticket import Late, SourceExperiment, SourceTicket, late_point, read_init
 from lth.tracking.record import RoundRecord, load_record, run_id
 
 ARTIFACT = re.compile(r"[^/\s:]+/[^/\s:]+/[^/\s:]+:[^/\s:]+")
 
 
-def find(config: DictConfig) -> Ticket | None:
+def load_ticket(config: DictConfig) -> SourceTicket | None:
     """What ``ticket`` says.
 
     Raises:
@@ -44,7 +44,7 @@ def find(config: DictConfig) -> Ticket | None:
     )
 
 
-def from_path(path: Path) -> Ticket:
+def from_path(path: Path) -> SourceTicket:
     """The ticket of a mask file or round folder; of an experiment, its extreme one, or else its best."""
     if (path / "experiment.json").is_file():
         chosen = next((row for row in winning(read_csv(path / "rounds.csv")) if row is not None), None)
@@ -71,7 +71,7 @@ def from_path(path: Path) -> Ticket:
     number = keys.index(key) if key in keys else about.get("round")
     made_by = {"init": 0, **({"rewind": 1} if late and late.round else {}), "mask": number}
     records = {kind: load_record(home, run_id(known["id"], n)) for kind, n in made_by.items()} if "id" in known else {}
-    return Ticket(
+    return SourceTicket(
         init,
         mask,
         str(path),
@@ -126,7 +126,7 @@ def _weights(folder: Path) -> dict[str, Tensor]:
     return read_init(folder / "weights.safetensors")
 
 
-def _found(path: Path, home: Path | None, number: int | None, metrics: Mapping) -> Found:
+def _found(path: Path, home: Path | None, number: int | None, metrics: Mapping) -> SourceExperiment:
     if home is None or number is None or "inputs" not in metrics:
         raise UserError(f"ticket={path}: the experiment that found it is not known; give that experiment's folder")
     try:
@@ -139,4 +139,4 @@ def _found(path: Path, home: Path | None, number: int | None, metrics: Mapping) 
     tracking = config["tracking"]
     where = {name: tracking.get(name) for name in ("entity", "project")}
     where["group"] = tracking.get("group") or home.name
-    return Found(home.name, config, metrics["inputs"], where, rows, here=True)
+    return SourceExperiment(home.name, config, metrics["inputs"], where, rows, here=True)

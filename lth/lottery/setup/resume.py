@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from lth.errors import UserError
 from lth.files import SUMS, read_json, read_jsonl, sha256
 from lth.lottery.setup.find import read_init
-from lth.lottery.setup.recorded import at_home, difference
+from lth.lottery.setup.recorded import difference, relocate
 from lth.lottery.setup.start import Start
 from lth.store.folder import ExperimentFolder
 from lth.store.maskfile import load_mask
@@ -30,7 +30,7 @@ NAME = re.compile(r"([^/\s:]+)/([^/\s:]+)/([^/\s:]+)")
 
 
 @dataclass(frozen=True)
-class Past:
+class Resumed:
     """An experiment as W&B remembers it."""
 
     what: str
@@ -65,7 +65,7 @@ class Past:
                 remember_record(folder.path, number, stored, remembered_round, label)
 
 
-def resume(ours: DictConfig) -> Past:
+def resume(ours: DictConfig) -> Resumed:
     """What W&B remembers of the experiment that ``resume`` names.
 
     Raises:
@@ -89,7 +89,7 @@ def resume(ours: DictConfig) -> Past:
         raise UserError(f"{what}: its record of round {len(rounds) - 1} belongs to another experiment")
     if tensors_digest(init) != about["inputs"]["init"]:
         raise UserError(f"{what}: the init is not the one that its rounds were trained from")
-    config = at_home(about["config"], ours, what, about["inputs"])
+    config = relocate(about["config"], ours, what, about["inputs"])
     config.name, config.resume = name, None
     config.tracking.entity, config.tracking.project = entity, project
     origin = about.get("origin", {})
@@ -103,7 +103,7 @@ def resume(ours: DictConfig) -> Past:
         epoch=about["inputs"].get("rewind", {}).get("epoch", 0),  # it started from a ticket of late rewinding
         trained=origin.get("transfer") == "weights",
     )
-    return Past(what, rounds, labels, about["id"], about["identity"], config, start)
+    return Resumed(what, rounds, labels, about["id"], about["identity"], config, start)
 
 
 def bring(store: Store, key: str, remembered_round: RememberedRound) -> StoredRound:

@@ -17,7 +17,7 @@ from rich.console import Console
 from lth.errors import UserError
 from lth.files import SUMS, read_jsonl, write_jsonl
 from lth.lottery.round import evaluate
-from lth.lottery.setup.setting import Setting
+from lth.lottery.setup.setting import ExperimentSetup
 from lth.speech.augment.noise import BOUNDS, NoiseInjection
 from lth.speech.wer import bootstrap_difference, bootstrap_interval, score
 from lth.store.noise_rows import NoiseRow, condition_text
@@ -28,7 +28,7 @@ Hypotheses = Mapping[str, Mapping[str, tuple[str, str]]]
 
 
 @dataclass(frozen=True)
-class Condition:
+class NoiseCondition:
     """A noise to test in; `value` is its level or its decibels, None for no noise."""
 
     kind: str
@@ -40,7 +40,7 @@ class Condition:
         return condition_text(self.kind, self.value)
 
 
-def conditions(config: DictConfig, trained_in: NoiseInjection) -> list[Condition]:
+def noise_conditions(config: DictConfig, trained_in: NoiseInjection) -> list[NoiseCondition]:
     """The noises that the ``test_noise`` group asks for, no noise first; empty without a grid.
 
     Args:
@@ -49,26 +49,26 @@ def conditions(config: DictConfig, trained_in: NoiseInjection) -> list[Condition
     Raises:
         UserError: a value that is no strength, a folder without noise, or recordings that training has heard.
     """
-    options = config.get("test_noise")
-    if options is None or options.kind == "none":
+    options = config.test_noise
+    if options.kind == "none":
         return []
     if options.kind != "grid":
-        raise UserError(f"test_noise.kind={options.kind} will not do: it is none or grid")
+        raise UserError(f"test_noise.kind={options.kind} is unknown: it is none or grid")
     levels, snrs = _strengths(options, "levels", "level"), _strengths(options, "snrs", "snr")
     strengths = [("level", value) for value in levels if value > 0] + [("snr", value) for value in snrs]
-    clean = Condition("none", None, NoiseInjection("none", 0, 0, 0))
+    clean = NoiseCondition("none", None, NoiseInjection("none", 0, 0, 0))
     if not levels and not snrs:
         raise UserError("test_noise.levels and test_noise.snrs are both null: give one of them, or test_noise=none")
     base = _source(options, trained_in)
-    return [clean, *(Condition(kind, value, base.at(kind, value)) for kind, value in strengths)]
+    return [clean, *(NoiseCondition(kind, value, base.at(kind, value)) for kind, value in strengths)]
 
 
 def measure(
-    setting: Setting,
+    setting: ExperimentSetup,
     store: Store,
     rounds: Mapping[int, StoredRound],
     rows: Sequence[Row],
-    grid: Sequence[Condition],
+    grid: Sequence[NoiseCondition],
     console: Console,
 ) -> list[NoiseRow]:
     """Every chosen round in every noise of the grid, transcribed unless the store has it.
@@ -77,7 +77,7 @@ def measure(
         rounds: by their numbers, with their weights.
     """
     found: list[NoiseRow] = []
-    numbers = chosen(rows)
+    numbers = tested_rounds(rows)
     for condition in grid:
         heard: dict[int, tuple[str, Hypotheses]] = {}
         for number in dict.fromkeys(numbers.values()):
@@ -96,14 +96,16 @@ def measure(
     return found
 
 
-def chosen(rows: Sequence[Row]) -> dict[str, int]:
+def tested_rounds(rows: Sequence[Row]) -> dict[str, int]:
     """The rounds that are tested: dense, extreme and best, as far as there are any; dev alone has chosen them."""
     extreme, best = winning(rows)
     named = {"dense": dense(rows), "extreme": extreme, "best": best}
     return {name: row.round for name, row in named.items() if row is not None}
 
 
-def transcripts(setting: Setting, store: Store, stored: StoredRound, condition: Condition) -> tuple[str, Hypotheses]:
+def transcripts(
+    setting: ExperimentSetup, store: Store, stored: StoredRound, condition: NoiseCondition
+) -> tuple[str, Hypotheses]:
     """What a round hears in a noise, and the file that holds it: from the store, or else transcribed and stored."""
     if condition.kind == "none" and set(setting.noise.apply_to if setting.noise.kind != "none" else ()) <= {"train"}:
         return f"{stored.path.parent.name}/{stored.key}/hypotheses.jsonl", _by_set(stored.hypotheses())
@@ -121,7 +123,7 @@ def transcripts(setting: Setting, store: Store, stored: StoredRound, condition: 
     return f"transcripts/{name}/hypotheses.jsonl", _by_set(read_jsonl(folder / "hypotheses.jsonl"))
 
 
-def transcript_name(stored: StoredRound, condition: Condition) -> str:
+def transcript_name(stored: StoredRound, condition: NoiseCondition) -> str:
     """The round's key and a hash of what else the transcripts depend on: its weights' checksum and the noise."""
     sums = (stored.path / SUMS).read_text(encoding="utf-8").splitlines()
     weights = next(line.partition(" ")[0] for line in sums if line.endswith("weights.safetensors"))
@@ -146,7 +148,7 @@ def summary(rows: Sequence[NoiseRow]) -> dict[str, float]:
 
 def _score(
     named: Mapping[str, Any],
-    condition: Condition,
+    condition: NoiseCondition,
     split: str,
     hypotheses: Mapping[str, tuple[str, str]],
     against: Hypotheses | None,
@@ -191,7 +193,9 @@ def _strengths(options: DictConfig, key: str, kind: str) -> list[float]:
     if given is None:
         return []
     if not isinstance(given, ListConfig) or not given:
-        raise UserError(f"test_noise.{key}={given} will not do: give a list such as [0.1,0.5], or null for none")
+        raise UserError(
+            f"test_noise.{key}={given} is no list of strengths: give a list such as [0.1,0.5], or null for none"
+        )
     low, high = BOUNDS[kind]
     for value in given:
         if type(value) not in (int, float) or math.isnan(value) or not low <= value <= high:
