@@ -67,7 +67,7 @@ def tensors_digest(tensors: "Mapping[str, Tensor]") -> str:
     for name in sorted(tensors):
         tensor = tensors[name].detach().contiguous().cpu()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).numpy())
+        digest.update(tensor.reshape(-1).numpy().data)
     return digest.hexdigest()
 
 

@@ -70,11 +70,11 @@ def late_point(about: Mapping, what: str) -> Late | None:
     """What a mask file says of late rewinding; None where its ticket rewinds to the init."""
     if "rewind_epoch" not in about:
         return None
-    late = Late(about["rewind_epoch"], about.get("rewind_weights"), about.get("rewind_round", ""))
-    digests = all(isinstance(text, str) and re.fullmatch(r"[0-9a-f]*", text) for text in late[1:])
-    if not (type(late.epoch) is int and late.epoch >= 1 and digests and late.weights):
+    epoch, weights, round = about["rewind_epoch"], about.get("rewind_weights"), about.get("rewind_round", "")
+    digests = all(isinstance(text, str) and re.fullmatch(r"[0-9a-f]*", text) for text in (weights, round))
+    if not (type(epoch) is int and epoch >= 1 and digests and weights):
         raise UserError(f"{what}: its mask makes no sense of what it rewinds to; fetch it again")
-    return late
+    return Late(epoch, weights, round)
 
 
 def read_init(path: Path) -> dict[str, Tensor]:

@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from lth.errors import UserError
+from lth.tracking.client import Mode
 from lth.tracking.guard import Guard
 from lth.tracking.record import RoundRecord, load_record
-
-MODES = ("offline", "online", "disabled")
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class TrackingOptions:
         UserError: unknown mode.
     """
 
-    mode: str
+    mode: Mode
     project: str
     entity: str | None = None
     group: str | None = None
@@ -39,7 +38,7 @@ class TrackingOptions:
     cache_gb: float = 5
 
     def __post_init__(self) -> None:
-        if self.mode not in MODES:
+        if self.mode not in get_args(Mode):
             raise UserError(f"tracking.mode={self.mode} is unknown: use offline, online or disabled")
 
 
