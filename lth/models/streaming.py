@@ -43,8 +43,11 @@ class Stream:
     """
 
     def __init__(self, model: DeepSpeech2):
-        if not isinstance(model, DeepSpeech2) or any(block.backwards is not None for block in model.rnns):
-            raise ValueError("only a causal DeepSpeech2 can be streamed, such as model=deepspeech2_streaming")
+        causal = "only a causal DeepSpeech2 can be streamed, such as model=deepspeech2_streaming"
+        if not isinstance(model, DeepSpeech2):
+            raise ValueError(f"{causal}; this is a {type(model).__name__}")
+        if any(block.backwards is not None for block in model.rnns):
+            raise ValueError(f"{causal}; this one is bidirectional")
         if model.training:
             raise ValueError("a model is streamed after training: call eval() first")
         self.model = model
