@@ -246,10 +246,10 @@ def test_a_control_that_fails_leaves_the_others_alone(played, monkeypatch, tmp_p
     demo, _ = played
     original = lth.lottery.branch.control.run
 
-    def failing(config, *args, **kwargs):
-        if config.control == "random":
+    def failing(plan, *args, **kwargs):
+        if plan.config.control == "random":
             raise UserError("the loss is nan")
-        return original(config, *args, **kwargs)
+        return original(plan, *args, **kwargs)
 
     monkeypatch.setattr(lth.lottery.branch.control, "run", failing)
     with pytest.raises(UserError, match="random: the loss is nan"):
