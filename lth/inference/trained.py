@@ -32,7 +32,7 @@ def trained(config: DictConfig, words: Collection[str]) -> tuple[ExperimentSetup
     ticket = load_ticket(config)
     if ticket is None:
         raise UserError("ticket= is missing: name a round's or an experiment's folder, such as ticket=outputs/demo")
-    what, found = f"ticket={config.ticket}", ticket.found()
+    what, found = f"ticket={config.ticket}", ticket.experiment()
     places = {} if found.here else LOCATION_KEYS
     base = relocate(found.config, config, what, found.inputs, places=places, leave=("ticket", "decoder", *words))
     base.decoder = config.decoder

@@ -36,12 +36,12 @@ class SourceTicket:
     """A mask, the init it rewinds to, and the way to what else is known of it.
 
     Args:
-        source: where it was found, as the user said it.
+        source: where it was found, as the user typed it.
         about: what is known of it: ``experiment`` (id), ``name``, ``round``, ``key`` and ``mask`` (digest).
         tokens: key of what its model puts out, where that is known.
         uses: the W&B artifacts of its init and mask.
         weights: reads its trained weights.
-        found: reads the experiment that found it.
+        experiment: reads the experiment that found it.
         epoch: of late rewinding: ``init`` are the weights at its end, and training goes on from there.
         home: the folder of the experiment that found it, if that is here.
     """
@@ -53,7 +53,7 @@ class SourceTicket:
     tokens: str | None
     uses: tuple[str, ...]
     weights: Callable[[], dict[str, Tensor]]
-    found: Callable[[], SourceExperiment]
+    experiment: Callable[[], SourceExperiment]
     epoch: int = 0
     home: Path | None = None
 

@@ -82,7 +82,7 @@ def from_path(path: Path) -> SourceTicket:
         metrics.get("inputs", {}).get("tokens"),
         uses_of(records) if len(records) == len(made_by) else (),
         weights=lambda: _weights(folder),
-        found=lambda: _found(path, home, number, metrics),
+        experiment=lambda: _found(path, home, number, metrics),
         epoch=late.epoch if late else 0,
         home=home,
     )
