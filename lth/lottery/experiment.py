@@ -27,7 +27,7 @@ from lth.lottery.setup.schema import check
 from lth.lottery.setup.setting import Setting, count, prepare
 from lth.lottery.setup.start import Start, start
 from lth.lottery.strategy import Strategy, named
-from lth.speech.corpora.corpus import SAMPLING_RATE, said
+from lth.speech.corpora.corpus import SAMPLING_RATE, utterance_infos
 from lth.store.folder import ExperimentFolder, claim
 from lth.store.noise_rows import write_noise_csv
 from lth.store.rows import Row, summary_table, winning
@@ -268,7 +268,7 @@ def opening(setting: Setting, folder: ExperimentFolder, first: Mask, plan: Seque
 
 def fits(setting: Setting) -> None:
     """UserError where the training would take more memory than there is."""
-    options, longest = setting.config.trainer, max(one.num_samples for one in said(setting.corpus.train))
+    options, longest = setting.config.trainer, max(one.num_samples for one in utterance_infos(setting.corpus.train))
     longest = int(longest / setting.perturbation.slowest)
     together = options.batch_size
     if options.max_duration:
