@@ -19,8 +19,11 @@ transfers: list = []  # the config and rows of those that started from a ticket
 def main(config: DictConfig) -> None:
     """One job; a job of a multirun that fails says so and leaves the others alone."""
     try:
+        from lth.lottery.setup.names import adopt
+
+        config = adopt(config)
         from lth.analysis.report import write_report
-        from lth.lottery.trial import play, run_trial
+        from lth.lottery.trial import run_seeds, run_trial
         from lth.tracking.trial import in_sweep  # heavy imports wait until there is work, so that --help is quick
 
         console = screen()
@@ -29,7 +32,9 @@ def main(config: DictConfig) -> None:
 
             played.extend(control(config, console, write_report))
             return
-        rows = run_trial(config, console, write_report) if in_sweep() else play(config, console, report=write_report)
+        rows = (
+            run_trial(config, console, write_report) if in_sweep() else run_seeds(config, console, report=write_report)
+        )
         played.extend(rows)
         if config.ticket is not None:
             transfers.extend((config, one) for one in rows)

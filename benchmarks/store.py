@@ -18,10 +18,11 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from lth.files import write_jsonl
 from lth.lottery.round import retold
 from lth.store.housekeeping import inventory
 from lth.store.maskfile import save_mask
-from lth.store.store import Store, write_jsonl
+from lth.store.store import Store
 from lth.tickets.mask import Mask
 
 
@@ -73,7 +74,7 @@ def main() -> None:
         outputs = Path(folder)
         store = Store(outputs / "store")
         fill(store, said.rounds)
-        command = [sys.executable, "-m", "lth.store.store", "list", "--outputs", folder]
+        command = [sys.executable, "-m", "lth", "store", "list", "--outputs", folder]
         listed = inventory(store.root, outputs)
         assert sum(item.kind == "round" for item in listed) == said.rounds
         report = {

@@ -1,6 +1,5 @@
 """What every command does beside its work: one sentence of what is wrong, and an exit code."""
 
-import errno
 import os
 import re
 import sys
@@ -13,7 +12,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from lth.errors import UserError
-from lth.files import CONF
+from lth.files import CONF, is_disk_full
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,7 +30,9 @@ def command(program: str, work: Callable[[DictConfig], object]) -> None:
     @hydra.main(version_base="1.3", config_path=str(CONF), config_name=program.split()[-1])
     def main(config: DictConfig) -> None:
         try:
-            work(config)
+            from lth.lottery.setup.names import adopt
+
+            work(adopt(config))
         except Exception as error:  # before Hydra adds words of its own
             exit_codes.append(complain(error, program))
 
@@ -69,9 +70,3 @@ def complain(error: BaseException, program: str = "run.py") -> int:
         raise error
     print(f"{program}: {' '.join(sentence.splitlines())}", file=sys.stderr)
     return code
-
-
-def is_disk_full(error: BaseException) -> bool:
-    """Whether a full disk or quota is behind this error; safetensors only says so in its text."""
-    codes = (errno.ENOSPC, errno.EDQUOT)
-    return getattr(error, "errno", None) in codes or any(f"os error {code})" in str(error) for code in codes)

@@ -13,14 +13,15 @@ def describe(config: DictConfig) -> dict:
     from rich.table import Table
 
     from lth.errors import UserError
-    from lth.lottery.setup.setting import build
+    from lth.lottery.setup.build import build, make
     from lth.models.report import LIMIT, report, rows
+    from lth.speech.features import Features
     from lth.tickets.allocation import split
 
     if not isinstance(config.classes, int) or config.classes < 2:
         raise UserError(f"classes={config.classes} will not do: it is a whole number, at least 2")
-    features = build(config.features)
-    model = build(config.model, features=features.bins, tokens=config.classes)
+    features = make(Features, config, "features")
+    model = build(config, "model", features=features.bins, tokens=config.classes)
     ratios = config.strategy.get("ratios")
     prunable = model.prunable()
     groups = min(len(ratios) if ratios is not None else 3, len(prunable))

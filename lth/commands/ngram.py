@@ -18,13 +18,18 @@ def make(config: DictConfig) -> Path:
     """
     from lth.decoding.language import LanguageModel
     from lth.decoding.ngram import estimate, write_arpa
+<<<<<<< HEAD
     from lth.lottery.setup.setting import build
     from lth.speech.corpora.corpus import utterance_infos
+=======
+    from lth.lottery.setup.build import build
+    from lth.speech.corpora.corpus import utterance_infos
+>>>>>>> main
 
     for name in ("order", "prune"):
         if not isinstance(config[name], int):
             raise UserError(f"{name}={config[name]} will not do: it is a whole number")
-    corpus = None if config.texts else build(config.corpus.loader)
+    corpus = None if config.texts else build(config, "corpus.loader")
     source = "texts" if config.texts else corpus.name
     out = Path(config.out or f"{config.outputs}/lm/{source}-{config.order}gram.arpa")
     started = time.perf_counter()

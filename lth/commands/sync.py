@@ -7,13 +7,13 @@ experiment only after reading back from the server every run, every artifact's d
 
 import argparse
 import contextlib
-import fcntl
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from lth.errors import UserError
+from lth.files import lock
 from lth.tracking.client import keep_files_in, logged_in
 from lth.tracking.record import RoundRecord, latest, load_records, records_folder
 from lth.tracking.upload import give_names, missing, missing_names, upload
@@ -53,16 +53,12 @@ def begun(folder: Path) -> float:
 
 @contextlib.contextmanager
 def turn(folder: Path) -> Iterator[None]:
-    """Held while an experiment is uploaded: two uploads at once would both send what the server lacks.
+    """Held while an experiment is uploaded: two uploads at once would both send what the server lacks."""
 
-    The system gives it back when the process dies, however it dies.
-    """
-    with (records_folder(folder) / ".sync.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"{folder.name}: another lth sync is uploading it; waiting for that one", flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
+    def waiting() -> None:
+        print(f"{folder.name}: another lth sync is uploading it; waiting for that one", flush=True)
+
+    with lock(records_folder(folder) / ".sync.lock", waiting=waiting):
         yield
 
 

@@ -16,12 +16,11 @@ from lth.analysis.analyse import analyse, check, state
 from lth.analysis.remote import bring
 from lth.commands.sync import sync
 from lth.errors import UserError
-from lth.lottery.experiment import run
 from lth.tracking.record import experiment_hash
 from tests.analysis.folders import write_experiment
 from tests.configs import PROJECT, compose, compose_analysis
 from tests.loopback_wandb import fixture
-from tests.lotteries import command
+from tests.lotteries import command, run
 
 wandb_client = fixture.wandb_client
 wandb_server = fixture.wandb_server

@@ -7,11 +7,11 @@ from rich.console import Console
 
 from lth.analysis.interpolation import heard
 from lth.lottery.evidence import gather
-from lth.lottery.experiment import run
 from lth.lottery.setup.setting import prepare
 from lth.lottery.strategy import Strategy
 from lth.tickets.anatomy import units
 from tests.configs import PROJECT, TINY, compose
+from tests.lotteries import run
 from tests.models.small import SMALL
 
 STRATEGIES = sorted(file.stem for file in (PROJECT / "conf" / "strategy").glob("*.yaml") if file.stem != "gradual")

@@ -2,18 +2,18 @@
 
 import json
 
-import hydra
 import pytest
 import torch
 
 from lth.commands.describe import describe
 from lth.errors import UserError
-from lth.lottery.setup.setting import build
+from lth.lottery.setup import names
+from lth.lottery.setup.build import build
 from lth.models.attention import Attention, key_mask
 from lth.models.conformer import Block
 from lth.models.deepspeech2 import DeepSpeech2
 from lth.models.report import macs, receptive_field, report
-from tests.configs import PROJECT, compose
+from tests.configs import compose
 from tests.models.small import SMALL
 
 CONV = [{"channels": 3, "kernel": (5, 5), "stride": (2, 2)}, {"channels": 4, "kernel": (3, 3), "stride": (2, 1)}]
@@ -120,7 +120,7 @@ def test_a_recurrent_layer_of_both_directions_sees_both_ways(cell):
 
 @pytest.mark.parametrize("name", SMALL)
 def test_every_model_is_reported_and_nothing_is_drawn(name):
-    made = build(compose(*SMALL[name]).model, features=80, tokens=9)
+    made = build(compose(*SMALL[name]), "model", features=80, tokens=9)
     parameters = dict(made.named_parameters())
     state = torch.random.get_rng_state()
     found = report(made, 80)
@@ -131,15 +131,14 @@ def test_every_model_is_reported_and_nothing_is_drawn(name):
 
 
 def test_the_command(capsys):
-    with hydra.initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        said = describe(hydra.compose("describe", ["strategy=layerwise", "json=true", "strategy.ratios=[1,2]"]))
-        assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(said))
-        assert [one["group"] for one in said["layers"]] == sorted(one["group"] for one in said["layers"])
-        assert {one["group"] for one in said["layers"]} == {1, 2} and said["frames_per_second"] == 25
-        describe(hydra.compose("describe", ["model=deepspeech2_streaming"]))
-        assert "a frame sees more than 19 s before it and 0.84 s after it" in capsys.readouterr().out
-        describe(hydra.compose("describe", ["model=deepspeech2_streaming", "model.lookahead=80"]))
-        # 4 frames for each of lookahead, and 2 + 4 of the convolutions, seen from the third of the 4 it stands for
-        assert "before it and 3.24 s after it" in capsys.readouterr().out
-        with pytest.raises(UserError, match="classes=1 will not do"):
-            describe(hydra.compose("describe", ["classes=1"]))
+    said = describe(names.compose(["strategy=layerwise", "json=true", "strategy.ratios=[1,2]"], "describe"))
+    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(said))
+    assert [one["group"] for one in said["layers"]] == sorted(one["group"] for one in said["layers"])
+    assert {one["group"] for one in said["layers"]} == {1, 2} and said["frames_per_second"] == 25
+    describe(names.compose(["model=deepspeech2_streaming"], "describe"))
+    assert "a frame sees more than 19 s before it and 0.84 s after it" in capsys.readouterr().out
+    describe(names.compose(["model=deepspeech2_streaming", "model.lookahead=80"], "describe"))
+    # 4 frames for each of lookahead, and 2 + 4 of the convolutions, seen from the third of the 4 it stands for
+    assert "before it and 3.24 s after it" in capsys.readouterr().out
+    with pytest.raises(UserError, match="classes=1 will not do"):
+        describe(names.compose(["classes=1"], "describe"))

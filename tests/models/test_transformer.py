@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from lth.lottery.setup.setting import build
+from lth.lottery.setup.build import build
 from lth.models.attention import key_mask
 from lth.models.transformer import Transformer
 from lth.training.losses import ctc
@@ -19,7 +19,7 @@ def tiny(**options):
 
 def test_the_published_size():
     with torch.device("meta"):
-        model = build(compose("model=transformer_paper").model, features=80, tokens=29)
+        model = build(compose("model=transformer_paper"), "model", features=80, tokens=29)
     norm, d, inner = 2 * 512, 512, 2048
     attention = 4 * d * d + 3 * d  # the keys have no bias
     feed = 2 * d * inner + inner + d
