@@ -18,13 +18,8 @@ def make(config: DictConfig) -> Path:
     """
     from lth.decoding.language import LanguageModel
     from lth.decoding.ngram import estimate, write_arpa
-<<<<<<< HEAD
-    from lth.lottery.setup.setting import build
-    from lth.speech.corpora.corpus import utterance_infos
-=======
     from lth.lottery.setup.build import build
     from lth.speech.corpora.corpus import utterance_infos
->>>>>>> main
 
     for name in ("order", "prune"):
         if not isinstance(config[name], int):

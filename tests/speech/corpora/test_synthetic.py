@@ -73,7 +73,7 @@ def test_the_same_words_by_another_voice_differ(whole):
     assert not np.array_equal(load_audio(one)[:4000], load_audio(other)[:4000])
 
 
-PROGRAM = "import sys, json; from lth.speech import synthetic; "
+PROGRAM = "import sys, json; from lth.speech.corpora import synthetic; "
 PROGRAM += "print(synthetic.load(sys.argv[1], json.loads(sys.argv[2]), 5).fingerprint)"
 
 
