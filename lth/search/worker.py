@@ -11,8 +11,7 @@ from optuna.trial import Trial, TrialState
 from rich.console import Console
 
 from lth.analysis.report import write_report
-from lth.commands.command import is_disk_full
-from lth.errors import UserError
+from lth.errors import UserError, is_disk_full
 from lth.lottery.setup.schema import check
 from lth.lottery.setup.setting import prepare
 from lth.lottery.strategy import Strategy
