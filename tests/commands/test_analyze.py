@@ -14,7 +14,7 @@ from rich.console import Console
 
 from lth.analysis.analyse import analyse, check, state
 from lth.analysis.remote import bring
-from lth.commands.sync import sync
+from lth.tracking.sync import sync
 from lth.errors import UserError
 from lth.lottery.experiment import run
 from lth.tracking.record import experiment_hash
