@@ -1,4 +1,4 @@
-"""What a trained network hears in recordings of your own: ``python -m lth transcribe ticket=... audio=[FILE]``."""
+"""What a trained network hears in recordings of your own."""
 
 import time
 from pathlib import Path
@@ -51,7 +51,7 @@ def transcribe(config: DictConfig) -> list[dict]:
                 if config.stream:
                     found.append(streamed(file, samples, recogniser, config.stream))
                 else:
-                    found.append(heard(file, samples, setting, recogniser, config.longest))
+                    found.append(heard(file, samples, recogniser, config.longest))
                     print(found[-1]["text"], flush=True)
         except UserError as error:
             wrong.append(str(error))
@@ -82,8 +82,8 @@ def read(file: Path) -> "np.ndarray":
     return mono if rate == SAMPLING_RATE else soxr.resample(mono, rate, SAMPLING_RATE)
 
 
-def heard(file: str, samples: "np.ndarray", setting, recogniser, longest: float) -> dict:
-    """What is said in a recording, piece by piece."""
+def heard(file: str, samples: "np.ndarray", recogniser, longest: float) -> dict:
+    """Return what is said in a recording, piece by piece."""
     import torch
     from torch.nn.utils.rnn import pad_sequence
 
@@ -94,7 +94,7 @@ def heard(file: str, samples: "np.ndarray", setting, recogniser, longest: float)
     together = max(1, int(TOGETHER / longest))
     for n in range(0, len(parts), together):
         audio = [torch.from_numpy(samples[first:end].copy()) for first, end in parts[n : n + together]]
-        enough = [recogniser.model.out_length(setting.features.frames(len(a))) > 0 for a in audio]
+        enough = [recogniser.model.out_length(recogniser.features.frames(len(a))) > 0 for a in audio]
         some = [a for a, ok in zip(audio, enough, strict=True) if ok]
         said = iter(_texts(recogniser, pad_sequence(some, batch_first=True), [len(a) for a in some]) if some else [])
         texts += [next(said) if ok else "" for ok in enough]

@@ -1,4 +1,4 @@
-"""The best weight of a language model and bonus of a word, on dev: ``python -m lth tune ticket=... decoder=beam``."""
+"""The best weight of a language model and bonus of a word, on dev."""
 
 import json
 import time
