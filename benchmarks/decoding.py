@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 
 from lth.decoding.ngram import estimate, write_arpa
 from lth.inference.trained import decoding, trained
+from lth.lottery.setup import names
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
@@ -28,10 +29,10 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=100)
     options = parser.parse_args()
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        config = hydra.compose("tune", [f"ticket={options.ticket}", "decoder=greedy"])
+        config = names.compose([f"ticket={options.ticket}", "decoder=greedy"], "tune")
         setting, recogniser, _ = trained(config, ())
-        names = {"ctc": "beam", "transducer": "rnnt_beam", "attention": "attention_beam"}
-        beam = hydra.compose("config", [f"decoder={names[recogniser.model.family]}"]).decoder
+        decoders = {"ctc": "beam", "transducer": "rnnt_beam", "attention": "attention_beam"}
+        beam = names.compose([f"decoder={decoders[recogniser.model.family]}"]).decoder
     batches = list(setting.dev_batches())
     seconds = sum(batch["lengths"].sum().item() for batch in batches) / 16_000
     with torch.no_grad(), setting.machine.autocast(), tempfile.TemporaryDirectory() as folder:

@@ -24,8 +24,8 @@ import soundfile
 FILES = 200
 FIRST = """
 import json, resource, sys, time
-from benchmarks.training import compose
-from lth.lottery.experiment import fits
+from lth.lottery.setup.names import compose
+from lth.lottery.plan import check_fits
 from lth.lottery.setup.setting import prepare
 
 def now():
@@ -33,8 +33,8 @@ def now():
     return {"cpu_seconds": round(time.process_time(), 2), "peak_mib": round(peak)}
 
 imports = now()
-setting = prepare(compose("corpus=manifest", "trainer.threads=1", *sys.argv[1:]))
-fits(setting)  # as run.py does before it trains
+setting = prepare(compose(["corpus=manifest", "trainer.threads=1", *sys.argv[1:]]))
+check_fits(setting)  # as run.py does before it trains
 batch = next(iter(setting.train_batches(0)))
 found = {"utterances": setting.utterances, "of_the_batch": len(batch["ids"])}
 print(json.dumps({**now(), "imports": imports, **found, "fingerprint": setting.corpus.fingerprint[:16]}))

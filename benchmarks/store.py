@@ -18,10 +18,11 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from lth.files import write_jsonl
 from lth.lottery.round import retold
 from lth.store.housekeeping import inventory
 from lth.store.maskfile import save_mask
-from lth.store.store import Store, write_jsonl
+from lth.store.store import Store
 from lth.tickets.mask import Mask
 
 

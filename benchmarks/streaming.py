@@ -10,11 +10,12 @@ import time
 import torch
 from torch import nn
 
-from benchmarks.training import compose
 from lth.decoding.greedy import Greedy
 from lth.inference.listening import Listener
-from lth.lottery.setup.setting import build
+from lth.lottery.setup.build import build, make
+from lth.lottery.setup.names import compose
 from lth.models.deepspeech2 import CELLS
+from lth.speech.features import Features
 from lth.speech.tokens import CharacterTokens
 
 RATE, SECONDS, PART = 16_000, 60, 0.1
@@ -25,10 +26,10 @@ class Untrained(nn.Module):
 
     def __init__(self, rnn: str):
         super().__init__()
-        config = compose("model=deepspeech2_streaming", f"model.rnn={rnn}", "features.normalise=false")
+        config = compose(["model=deepspeech2_streaming", f"model.rnn={rnn}", "features.normalise=false"])
         tokens = CharacterTokens("ABCDEFGHIJKLMNOPQRSTUVWXYZ' ")
-        self.features = build(config.features)
-        self.model = build(config.model, features=self.features.bins, tokens=len(tokens.symbols) + 1).eval()
+        self.features = make(Features, config, "features")
+        self.model = build(config, "model", features=self.features.bins, tokens=len(tokens.symbols) + 1).eval()
         self.decode, self.device = Greedy(tokens, "ctc"), torch.device("cpu")
 
 

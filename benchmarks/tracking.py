@@ -25,10 +25,11 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
-import hydra
 from rich.console import Console
 
 from lth.lottery.experiment import run
+from lth.lottery.plan import Plan
+from lth.lottery.setup import names
 from lth.tracking.rounds import RoundRun
 from lth.tracking.tracker import Tracker
 
@@ -71,9 +72,12 @@ def loopback(folder: Path) -> Iterator[None]:
 def play(words: list[str], outputs: Path, clock: Clock) -> list[dict]:
     """An experiment; of every round after the first, which also waits for the corpus, seconds and calls."""
     marks = []
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        config = hydra.compose("config", [*words, f"outputs={outputs}"])
-    run(config, Console(file=io.StringIO()), on_round=lambda rows: marks.append((time.perf_counter(), clock.seconds)))
+    config = names.compose([*words, f"outputs={outputs}"])
+    run(
+        Plan.of(config),
+        Console(file=io.StringIO()),
+        on_round=lambda rows: marks.append((time.perf_counter(), clock.seconds)),
+    )
     return [
         {"seconds": after - before, "calls": calls - earlier} for (before, earlier), (after, calls) in pairwise(marks)
     ]

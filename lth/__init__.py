@@ -1,6 +1,6 @@
 """Winning lottery tickets for speech recognition.
 
-For notebooks: `lth.experiments`, `lth.rounds` and `lth.load_ticket`; nothing is imported until one of them is asked for.
+For notebooks: `lth.experiments`, `lth.rounds` and `lth.load_ticket`. Nothing is imported until one is asked for.
 """
 
 from importlib import import_module

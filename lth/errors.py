@@ -1,6 +1,5 @@
 """The exceptions a user is meant to read, and what stands behind others."""
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -40,9 +39,3 @@ def needs(extra: str, what: str) -> Iterator[None]:
         raise UserError(
             f'{what} needs the package {name}, which is not installed: pip install "audio-lottery[{extra}]"'
         ) from error
-
-
-def is_disk_full(error: BaseException) -> bool:
-    """Whether a full disk or quota is behind this error; safetensors only says so in its text."""
-    codes = (errno.ENOSPC, errno.EDQUOT)
-    return getattr(error, "errno", None) in codes or any(f"os error {code})" in str(error) for code in codes)

@@ -77,8 +77,8 @@ def installed(wheel, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("installed") / "venv"
     venv.create(folder, with_pip=True)
     python = folder / "bin/python"
-    command = [python, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--disable-pip-version-check", wheel]
-    subprocess.run(command, check=True, capture_output=True)
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--no-index", "--no-deps", wheel], check=True, capture_output=True)
     (site,) = folder.glob("lib/python*/site-packages")
     ours = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
     extra = [path for path in sys.path if path.endswith("site-packages")]  # ours may borrow too

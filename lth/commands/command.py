@@ -17,8 +17,9 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from lth.commands.nearest import mistyped
-from lth.errors import UserError, is_disk_full
-from lth.files import CONF
+from lth.errors import UserError
+from lth.files import CONF, is_disk_full
+from lth.lottery.setup.names import adopt
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,7 +53,7 @@ def command(program: str, config: str, work: Work) -> int:
 
     @hydra.main(version_base="1.3", config_path=str(CONF), config_name=config)
     def main(composed: DictConfig) -> None:
-        codes.append(job(work, composed, program))  # before Hydra adds words of its own to an error
+        codes.append(job(work, adopt(composed), program))  # before Hydra adds words of its own to an error
 
     try:
         check_options(words)

@@ -18,13 +18,13 @@ def make(config: DictConfig) -> Path:
     """
     from lth.decoding.language import LanguageModel
     from lth.decoding.ngram import estimate, write_arpa
-    from lth.lottery.setup.setting import build
+    from lth.lottery.setup.build import build
     from lth.speech.corpora.corpus import said
 
     for name in ("order", "prune"):
         if not isinstance(config[name], int):
             raise UserError(f"{name}={config[name]} is not a whole number")
-    corpus = None if config.texts else build(config.corpus.loader)
+    corpus = None if config.texts else build(config, "corpus.loader")
     source = "texts" if config.texts else corpus.name
     out = Path(config.out or f"{config.outputs}/lm/{source}-{config.order}gram.arpa")
     started = time.perf_counter()

@@ -66,10 +66,10 @@ def prepare(config: DictConfig, console) -> dict[str, Split]:
     from rich import box
     from rich.table import Table
 
-    from lth.lottery.setup.setting import build
+    from lth.lottery.setup.build import build
 
     started = time.perf_counter()
-    corpus = build(config.corpus.loader)
+    corpus = build(config, "corpus.loader")
     splits = {name: Split.of(cuts, decode=True) for name, cuts in corpus.splits().items()}
     table = Table("set", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for column in ("utterances", "hours", "speakers", "words", "seconds each", "words not in train"):
@@ -96,11 +96,13 @@ def prepare(config: DictConfig, console) -> dict[str, Split]:
 def remarks(config: DictConfig, corpus: "Corpus", splits: dict[str, Split]) -> tuple[list[str], list[str]]:
     """What a user should know before training: characters, what is dropped, speakers that are in two sets; and what
     stands in the way of training."""
-    from lth.lottery.setup.setting import build, build_perturbation, choose_tokens
+    from lth.lottery.setup.build import build, make
+    from lth.lottery.setup.setting import build_perturbation, choose_tokens
     from lth.speech.corpora.corpus import drop_too_short, unknown_characters
+    from lth.speech.features import Features
 
-    features, tokens = build(config.features), choose_tokens(config, corpus, None)
-    model = build(config.model, features=features.bins, tokens=len(tokens))
+    features, tokens = make(Features, config, "features"), choose_tokens(config, corpus, None)
+    model = build(config, "model", features=features.bins, tokens=len(tokens))
     characters = "".join(sorted(splits["train"].characters))
     said, wrong = [f"characters of train: {characters!r} ({len(characters)}); {len(tokens)} output classes"], []
     if found := unknown_characters(corpus.splits(), tokens.characters):

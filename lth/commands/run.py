@@ -29,7 +29,7 @@ class Results:
 def experiment(config: DictConfig, results: Results) -> None:
     """Do what the config says and add what it finds to the results."""
     from lth.analysis.report import write_report
-    from lth.lottery.trial import play, run_trial
+    from lth.lottery.trial import run_seeds, run_trial
     from lth.tracking.trial import in_sweep  # heavy imports wait until there is work, so that --help is quick
 
     console = screen()
@@ -38,7 +38,7 @@ def experiment(config: DictConfig, results: Results) -> None:
 
         results.experiments += control(config, console, write_report)
         return
-    rows = run_trial(config, console, write_report) if in_sweep() else play(config, console, report=write_report)
+    rows = run_trial(config, console, write_report) if in_sweep() else run_seeds(config, console, report=write_report)
     results.experiments += rows
     if config.ticket is not None:
         results.transfers += ((config, one) for one in rows)

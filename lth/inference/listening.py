@@ -5,7 +5,7 @@ from itertools import pairwise
 import torch
 
 from lth.decoding.greedy import Greedy
-from lth.decoding.transducer import go_on
+from lth.decoding.transducer import continue_decoding
 from lth.errors import UserError
 from lth.models.streaming import Stream, Window
 from lth.training.recogniser import Recogniser
@@ -37,7 +37,7 @@ class Listener:
         self.said: list[int] = []
         self.text = ""
         self._tokens = {"ctc": self._of_ctc, "transducer": self._of_transducer}[model.family]
-        self._token, self._begun = 0, None
+        self._token, self._prediction = 0, None
 
     @torch.no_grad()
     def __call__(self, samples: torch.Tensor, last: bool = False) -> str:
@@ -61,7 +61,7 @@ class Listener:
         return [token for before, token in pairwise(path) if token not in (0, before)]
 
     def _of_transducer(self, frames: torch.Tensor) -> list[int]:
-        (tokens,), self._begun = go_on(
-            self.model, frames, torch.tensor([frames.shape[1]], device=self.device), self._begun
+        (tokens,), self._prediction = continue_decoding(
+            self.model, frames, torch.tensor([frames.shape[1]], device=self.device), self._prediction
         )
         return tokens

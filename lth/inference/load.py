@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from lth.decoding.greedy import Greedy
 from lth.inference.transcribe import heard, read
+from lth.lottery.setup.build import build, make
 from lth.lottery.setup.find import from_path
-from lth.lottery.setup.recorded import check_safe
-from lth.lottery.setup.setting import build
+from lth.lottery.setup.names import check_recorded
 from lth.speech import bpe
 from lth.speech.features import Features
 from lth.speech.tokens import Tokens
@@ -48,7 +48,7 @@ class LoadedTicket:
 
         It reads (B, T, bins) features and (B,) lengths; see `features`.
         """
-        model = build(self.config.model, features=self.features.bins, tokens=len(self.tokens))
+        model = build(self.config, "model", features=self.features.bins, tokens=len(self.tokens))
         masked = {name: self.init[name] * bits for name, bits in self.mask.items()}
         model.load_state_dict(dict(self.weights) if trained else {**self.init, **masked})
         return model.eval()
@@ -80,9 +80,9 @@ def load_ticket(path: str | Path) -> LoadedTicket:
     """
     ticket = from_path(Path(path).expanduser())
     experiment = ticket.found()
-    check_safe(experiment.config, f"ticket={path}")
+    check_recorded(experiment.config, f"ticket={path}")
     config = OmegaConf.create(dict(experiment.config))
     tokens = bpe.of_key(experiment.inputs["tokens"])
     return LoadedTicket(
-        ticket.source, ticket.mask, ticket.init, ticket.weights(), build(config.features), tokens, config
+        ticket.source, ticket.mask, ticket.init, ticket.weights(), make(Features, config, "features"), tokens, config
     )

@@ -24,11 +24,10 @@ def transcribe(config: DictConfig) -> list[dict]:
     Raises:
         UserError: no file, one that cannot be read, or a ticket without weights. The others' texts are kept.
     """
-    from lth.files import replacing
+    from lth.files import replacing, write_jsonl
     from lth.inference.listening import Listener
     from lth.inference.trained import trained
     from lth.speech.segmentation import WINDOW
-    from lth.store.store import write_jsonl
 
     files = OmegaConf.to_container(config)["audio"]
     files = [files] if isinstance(files, str) else files

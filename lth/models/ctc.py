@@ -33,14 +33,14 @@ class CTCModel(nn.Module):
     family = "ctc"
 
     def loss(self, logits: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: Tensor, ctc: CTCLoss) -> Tensor:
-        """Mean over the batch of the CTC loss per token."""
+        """Return the mean over the batch of the CTC loss per token."""
         return ctc(logits, lengths, tokens, token_lengths)
 
     def frames_needed(self, tokens: Sequence[int]) -> int:
-        """One a token, and a blank between two of the same (Graves et al. 2006)."""
+        """Return the frames CTC needs: one a token, and a blank between two of the same (Graves et al. 2006)."""
         return ctc_frames(tokens)
 
 
 def ctc_frames(tokens: Sequence[int]) -> int:
-    """Fewest frames that CTC can align these tokens with."""
+    """Return the fewest frames that CTC can align these tokens with."""
     return len(tokens) + sum(a == b for a, b in pairwise(tokens))

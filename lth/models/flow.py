@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from lth.models.attention import Attention, Memory, Positions
+from lth.models.attention import Attention, KeyValue, Positions
 from lth.models.mingru import MinGRU, MinLSTM, MinRNN
 
 #: Frames of the input, and its value everywhere.
@@ -26,7 +26,7 @@ FRAMES, SMALL = 32, 1e-60
 def flow_gradients(
     model: nn.Module, weights: Mapping[str, Tensor], names: Iterable[str], bins: int
 ) -> dict[str, Tensor]:
-    """dR/d|w| for the parameters ``names``, R the sum of what comes out for an input of ones.
+    """Return dR/d|w| for the parameters ``names``, R the sum of what comes out for an input of ones.
 
     Conserved: the sum of |w| dR/d|w| is R for every layer that all paths go through, up to the eps of normalisations.
     Scaled to 1 at the largest, fp32.
@@ -83,10 +83,10 @@ def _linear(module: nn.RNNBase, x: Tensor, state: Tensor | None = None) -> tuple
     return now + before @ hidden.T, None
 
 
-def _attend(module: Attention, x: Tensor, memory: Memory, mask: Tensor | None = None, **_) -> Tensor:
+def _attend(module: Attention, x: Tensor, key_value: KeyValue, mask: Tensor | None = None, **_) -> Tensor:
     """In the place of an attention's forward; all frames are real."""
-    heard = sum(memory).mean(2, keepdim=True).transpose(1, 2).flatten(2)
-    return module.out(module.q(x) + heard)
+    attended = sum(key_value).mean(2, keepdim=True).transpose(1, 2).flatten(2)
+    return module.out(module.q(x) + attended)
 
 
 def _as_it_is(module: nn.Module, x: Tensor, *_) -> Tensor:

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 
 def valid_frames(lengths: Tensor, frames: int) -> Tensor:
-    """(B,) lengths to a (B, T) bool tensor, True where a frame belongs to the utterance."""
+    """Return a (B, T) bool tensor for (B,) lengths, True where a frame belongs to the utterance."""
     return torch.arange(frames, device=lengths.device) < lengths[:, None]
 
 
@@ -25,6 +25,7 @@ class FrameBatchNorm(nn.BatchNorm1d):
     """
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        """Normalise (B, T, C) or (B, T, C, F), real where (B, T) ``valid`` is True."""
         if not self.training:
             shape = (1, 1, -1) + (1,) * (x.dim() - 3)
             scale = self.weight * (self.running_var + self.eps).rsqrt()

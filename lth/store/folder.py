@@ -1,7 +1,6 @@
 """An experiment's own folder under ``outputs/``: config, rows, report, and links to its rounds in the store."""
 
 import contextlib
-import fcntl
 import itertools
 import json
 import os
@@ -15,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from lth.errors import UserError
-from lth.files import write_text
+from lth.files import lock, read_json, write_text
 from lth.store.maskfile import load_mask
 from lth.store.rows import Row, write_csv
 from lth.store.store import RESULT_VERSION, StoredRound
@@ -143,14 +142,10 @@ def claim(
     for number in itertools.count(1):
         path = outputs / (name if number == 1 else f"{name}-{number}")
         path.mkdir(parents=True, exist_ok=True)
-        with (path / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+        with lock(path / ".lock", wait=False) as alone:
+            if not alone:
                 if (_read(path) or {}).get("identity") in (identity, None):
-                    raise UserError(
-                        f"{path} is in use by another run.py; wait for it or choose another name="
-                    ) from None
+                    raise UserError(f"{path} is in use by another run.py; wait for it or choose another name=")
                 continue
             held = _read(path) or {}
             if held.get("identity", identity) == identity and id in (None, held.get("id", id)):
@@ -165,18 +160,11 @@ def claim(
 
 
 def _read(path: Path) -> dict | None:
-    file = path / "experiment.json"
-    if not file.is_file():
-        return None
-    try:
-        state = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(state, dict) or not {"identity", "keys"} <= state.keys():
-            raise ValueError("it names no experiment")
-        return state
-    except ValueError as error:
-        raise UserError(
-            f"{file} is damaged ({error}); delete {path} and run again: its rounds are in the store"
-        ) from error
+    remedy = f"delete {path} and run again: its rounds are in the store"
+    state = read_json(path / "experiment.json", remedy)
+    if state and not {"identity", "keys"} <= state.keys():
+        raise UserError(f"{path / 'experiment.json'} is damaged (it names no experiment): {remedy}")
+    return state or None
 
 
 def _link(path: Path, target: Path) -> None:

@@ -5,8 +5,6 @@ Experiments are found under ``outputs`` and in the store's own register of who u
 """
 
 import contextlib
-import fcntl
-import json
 import os
 import shutil
 import socket
@@ -18,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lth.errors import UserError
-from lth.files import damaged
+from lth.files import damaged, lock, read_json
 from lth.store.store import Store
 
 #: Seconds for which what a running experiment may just have come upon is left alone.
@@ -103,10 +101,10 @@ def about(item: Item) -> dict[str, Any]:
     if item.kind not in ("round", "record"):
         return {}
     try:
-        metrics = json.loads((item.path / "metrics.json").read_text(encoding="utf-8"))
+        metrics = read_json(item.path / "metrics.json")
         found = {name: metrics.get(name) for name in ("round", "density", "dev_wer", "test_wer", "trained_by")}
         return {**found, "init": metrics["inputs"]["init"]}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (UserError, KeyError, TypeError):
         return {}
 
 
@@ -118,7 +116,7 @@ def experiments(root: Path, outputs: Path) -> list[Path]:
     """
     folders = {path.parent.resolve() for path in outputs.glob("*/experiment.json")}
     for path in entries(root / "experiments"):
-        user = document(path)
+        user = read_state(path)
         folder = Path(user["folder"])
         if (folder / "experiment.json").is_file():
             folders.add(folder)
@@ -134,7 +132,7 @@ def needs(root: Path, folders: Iterable[Path]) -> dict[Path, set[str]]:
     for path in entries(root / "transcripts"):
         heard[path.name.partition("-")[0]].append(path)
     for folder in folders:
-        state = document(folder / "experiment.json")
+        state = read_state(folder / "experiment.json")
         found = [root / kind / key for key in state.get("keys", []) for kind in ("rounds", "records")]
         found += [path for key in state.get("keys", []) for path in heard[key]]
         found += [root / "inits" / str(state.get("init")), root / "rounds" / str(state.get("rewind"))]
@@ -148,15 +146,16 @@ def needs(root: Path, folders: Iterable[Path]) -> dict[Path, set[str]]:
 def recorded_files(folder: Path) -> Iterator[str]:
     """The files that the W&B records of an experiment upload, relative to its folder."""
     for path in folder.glob("wandb/records/*/record.json"):
-        for artifact in document(path).get("artifacts", []):
+        for artifact in read_json(path).get("artifacts", []):
             yield from artifact["files"].values()
 
 
-def document(path: Path) -> dict:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}); mend or remove it first") from error
+def read_state(path: Path) -> dict:
+    """Return the content of a JSON file that says what is needed; nothing is removed where it is not there."""
+    state = read_json(path)
+    if not state:
+        raise UserError(f"{path} is gone or empty, so what it needs is not known: give the command again")
+    return state
 
 
 def problems(items: Iterable[Item]) -> list[str]:
@@ -172,7 +171,7 @@ def prune(root: Path, outputs: Path, keep_days: float, *, dry_run: bool = False)
     """
     items = inventory(root, outputs)
     folders = experiments(root, outputs)
-    states = [document(folder / "experiment.json") for folder in folders]
+    states = [read_state(folder / "experiment.json") for folder in folders]
     unfinished = {state.get("id") for state in states if not state.get("finished")}
     age = max(keep_days * 86400, GRACE if any(map(running, folders)) else 0)
     before = time.time() - age
@@ -189,21 +188,21 @@ def prune(root: Path, outputs: Path, keep_days: float, *, dry_run: bool = False)
     if not dry_run:
         remove_locks(Store(root))
         for path in entries(root / "experiments"):
-            if not (Path(document(path)["folder"]) / "experiment.json").is_file():  # on this machine, or we had stopped
+            folder = Path(read_state(path)["folder"])
+            if not (folder / "experiment.json").is_file():  # on this machine, or `experiments` had raised
                 path.unlink()
     return removed
 
 
 def running(folder: Path) -> bool:
     """Whether a process plays this experiment now."""
-    try:
-        with (folder / ".lock").open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
+    if not (folder / ".lock").exists():
         return False
-    return False
+    try:
+        with lock(folder / ".lock", wait=False) as held:
+            return not held
+    except OSError:  # somebody else's, and not for us to write
+        return False
 
 
 def remove(store: Store, item: Item) -> bool:

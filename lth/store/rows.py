@@ -46,7 +46,7 @@ class Row:
         """
         tests = metrics.get("tests", {})
         further = [(name, tests[own]) for own, name in list(set_names(tests).items())[1:]]
-        values = {name: metrics.get(name) for name in COLUMNS}
+        values: dict[str, Any] = {name: metrics.get(name) for name in COLUMNS}
         values |= {"reused": reused, "round": metrics["round"] if number is None else number}
         return cls(**values, further={name: (s["wer"], s["cer"]) for name, s in further})
 

@@ -17,7 +17,6 @@ by a resumed experiment, not by the next experiment, not by another trial of a s
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import logging
@@ -25,14 +24,14 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from lth.errors import UserError
-from lth.files import damaged, sync, write_sums, write_text
+from lth.files import damaged, lock, read_json, read_jsonl, sync, write_sums, write_text
 
 if TYPE_CHECKING:  # torch takes seconds to import, and housekeeping does without
     from torch import Tensor
@@ -40,9 +39,10 @@ if TYPE_CHECKING:  # torch takes seconds to import, and housekeeping does withou
     from lth.tickets.mask import Mask
 
 log = logging.getLogger(__name__)
+WAITING = "another process is training round %s; waiting for it"
 
 #: Raised by hand whenever a change to the code can change what a round computes; it enters every round's key.
-RESULT_VERSION = 1
+RESULT_VERSION = 2
 
 
 class CorruptRound(UserError):
@@ -67,20 +67,8 @@ def tensors_digest(tensors: "Mapping[str, Tensor]") -> str:
     for name in sorted(tensors):
         tensor = tensors[name].detach().contiguous().cpu()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).numpy())
+        digest.update(tensor.reshape(-1).numpy().data)
     return digest.hexdigest()
-
-
-def read_jsonl(path: Path) -> list[dict]:
-    """The rows of a JSON-lines file."""
-    with path.open(encoding="utf-8") as lines:
-        return json.loads(f"[{','.join(lines)}]")  # in one call: several times as fast as line by line
-
-
-def write_jsonl(path: Path, rows: Iterable[Mapping]) -> None:
-    """One JSON object a line."""
-    with path.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 @dataclass(frozen=True)
@@ -95,7 +83,7 @@ class StoredRound:
 
     @cached_property
     def metrics(self) -> dict:
-        return json.loads((self.path / "metrics.json").read_text(encoding="utf-8"))
+        return read_json(self.path / "metrics.json")
 
     def mask(self) -> "Mask":
         from lth.store.maskfile import load_mask
@@ -153,6 +141,16 @@ class Store:
                 return StoredRound(folder)
         return None
 
+    def __getitem__(self, key: str) -> StoredRound:
+        """Return the round with this key, its files checked.
+
+        Raises:
+            CorruptRound: there is none that is whole.
+        """
+        if stored := self.find(key):
+            return stored
+        raise CorruptRound(f"{self.root / 'rounds' / key} is not whole; run the experiment again to rebuild it")
+
     def partial(self, key: str, owner: str) -> Path:
         """Where a round in training keeps its checkpoint; ``owner`` is the experiment that trains it."""
         folder = self.root / "partial" / key
@@ -204,20 +202,8 @@ class Store:
         Yields whether it is held: always, unless it is not worth the ``wait``.
         """
         path = self.root / "locks" / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        while True:
-            with path.open("w") as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    if not wait:
-                        yield False
-                        return
-                    log.warning("another process is training round %s; waiting for it", key[:8])
-                    fcntl.flock(file, fcntl.LOCK_EX)
-                if _is(path, file):
-                    yield True
-                    return
+        with lock(path, wait=wait, waiting=lambda: log.warning(WAITING, key[:8])) as held:
+            yield held
 
     def _sound(self, folder: Path) -> bool:
         if not folder.is_dir():
@@ -247,11 +233,3 @@ class Store:
             sync(folder.parent)
         finally:
             shutil.rmtree(new, ignore_errors=True)
-
-
-def _is(path: Path, file: IO) -> bool:
-    """Whether the open file is still what lies at ``path``: housekeeping removes locks that nobody holds."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
-    except FileNotFoundError:
-        return False

@@ -1,6 +1,5 @@
 """Somebody's ticket: a mask, the init it rewinds to, and the lottery that found it."""
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from lth.tickets.mask import Mask
 
 
 @dataclass(frozen=True)
-class Found:
+class SourceExperiment:
     """The experiment that found a ticket."""
 
     name: str
@@ -33,7 +32,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Ticket:
+class SourceTicket:
     """A mask, the init it rewinds to, and the way to what else is known of it.
 
     Args:
@@ -54,7 +53,7 @@ class Ticket:
     tokens: str | None
     uses: tuple[str, ...]
     weights: Callable[[], dict[str, Tensor]]
-    found: Callable[[], Found]
+    found: Callable[[], SourceExperiment]
     epoch: int = 0
     home: Path | None = None
 
@@ -71,11 +70,11 @@ def late_point(about: Mapping, what: str) -> Late | None:
     """What a mask file says of late rewinding; None where its ticket rewinds to the init."""
     if "rewind_epoch" not in about:
         return None
-    late = Late(about["rewind_epoch"], about.get("rewind_weights"), about.get("rewind_round", ""))
-    digests = all(isinstance(text, str) and re.fullmatch(r"[0-9a-f]*", text) for text in late[1:])
-    if not (type(late.epoch) is int and late.epoch >= 1 and digests and late.weights):
+    epoch, weights, round = about["rewind_epoch"], about.get("rewind_weights"), about.get("rewind_round", "")
+    digests = all(isinstance(text, str) and re.fullmatch(r"[0-9a-f]*", text) for text in (weights, round))
+    if not (type(epoch) is int and epoch >= 1 and digests and weights):
         raise UserError(f"{what}: its mask makes no sense of what it rewinds to; fetch it again")
-    return late
+    return Late(epoch, weights, round)
 
 
 def read_init(path: Path) -> dict[str, Tensor]:
@@ -84,13 +83,3 @@ def read_init(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path} cannot be read ({error}); fetch it again") from error
-
-
-def read_json(path: Path) -> dict:
-    """A JSON file; empty where there is none. UserError when it is damaged."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise UserError(f"{path} is damaged ({error})") from error

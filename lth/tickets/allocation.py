@@ -80,6 +80,11 @@ class Layerwise:
         return [((name,), count) for name, count in counts.items()]
 
 
+def uniform() -> Layerwise:
+    """Make the allocation by which every parameter loses the same share."""
+    return Layerwise([1])
+
+
 @dataclass(frozen=True)
 class ERK:
     """Erdos-Renyi-kernel (Evci et al. 2020, RigL, section 3): density in proportion to sum(shape) / prod(shape).

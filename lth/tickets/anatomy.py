@@ -81,7 +81,7 @@ def units(mask: Mask) -> dict[str, Units]:
     found = {}
     for name, hidden in inputs.items():
         alive = _rows(mask, name)
-        if hidden in mask:
+        if hidden is not None and hidden in mask:
             alive = alive | _rows(mask, hidden)
         unread = None
         if layers is not None:
@@ -90,7 +90,7 @@ def units(mask: Mask) -> dict[str, Units]:
                 unread = torch.zeros_like(alive)
             else:
                 unread = ~torch.stack([_read(mask[reader], len(alive)) for reader in layers[place + 1]]).any(0)
-                if hidden in mask:
+                if hidden is not None and hidden in mask:
                     unread &= ~_read(mask[hidden], len(alive))
         found[name.rpartition(".")[0]] = Units(~alive, unread)
     return found

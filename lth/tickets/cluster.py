@@ -13,7 +13,9 @@ That is all it takes to draw or shuffle masks in whole groups: see `shuffled`. A
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from math import prod
+from operator import add
 
 import torch
 from torch import Generator, Tensor
@@ -123,7 +125,7 @@ class SharedRows:
         return self.shapes[self.names[0]][0]
 
     def sums(self, values: Mapping[str, Tensor]) -> Tensor:
-        return sum(values[name].flatten(1).sum(1, dtype=torch.float64) for name in self.names)
+        return reduce(add, (values[name].flatten(1).sum(1, dtype=torch.float64) for name in self.names))
 
     def spread(self, values: Tensor) -> dict[str, Tensor]:
         return {name: values[:, None].expand(self.shapes[name]) for name in self.names}

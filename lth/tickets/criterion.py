@@ -33,9 +33,11 @@ class Criterion:
         Raises:
             ValueError: this criterion needs evidence, and there is none on the parameter.
         """
-        if self.needs and name not in (evidence or {}):
+        if not self.needs:
+            return self.score(weight, generator, None)
+        if evidence is None or name not in evidence:
             raise ValueError(f"There is no evidence on {name}, and {type(self).__name__} cannot score it without.")
-        return self.score(weight, generator, evidence[name].to(weight.device) if self.needs else None)
+        return self.score(weight, generator, evidence[name].to(weight.device))
 
     def score(self, weight: Tensor, generator: Generator | None, evidence: Tensor | None) -> Tensor:
         raise NotImplementedError
@@ -78,6 +80,7 @@ class Saliency(Criterion):
         check_count("utterances", self.utterances)
 
     def score(self, weight: Tensor, generator: Generator | None, evidence: Tensor | None) -> Tensor:
+        assert evidence is not None  # `__call__` has made sure of it
         return (weight * evidence).abs()
 
 
@@ -114,6 +117,7 @@ class SynFlow(Criterion):
         check_count("steps", self.steps)
 
     def score(self, weight: Tensor, generator: Generator | None, evidence: Tensor | None) -> Tensor:
+        assert evidence is not None  # `__call__` has made sure of it
         return (weight * evidence).abs()
 
 
@@ -132,6 +136,7 @@ class Wanda(Criterion):
         check_count("utterances", self.utterances)
 
     def score(self, weight: Tensor, generator: Generator | None, evidence: Tensor | None) -> Tensor:
+        assert evidence is not None  # `__call__` has made sure of it
         return weight.abs() * evidence
 
 

@@ -100,7 +100,8 @@ class Mask(Mapping[str, Tensor]):
         device = next(iter(pruned.values())).device
         if device not in self._moved:
             self._moved[device] = {name: self[name].to(device) for name in pruned}
-        torch._foreach_mul_(list(pruned.values()), list(self._moved[device].values()))
+        # torch has no public name for it.
+        torch._foreach_mul_(list(pruned.values()), list(self._moved[device].values()))  # pyright: ignore[reportPrivateImportUsage]
 
     def digest(self) -> str:
         """sha256 in hex of name, shape and bits of each parameter that has lost a weight; "dense" if none.
@@ -114,7 +115,7 @@ class Mask(Mapping[str, Tensor]):
         digest = sha256()
         for name in pruned:
             digest.update(json.dumps([name, list(self[name].shape)]).encode())
-            digest.update(self[name].view(-1).numpy())
+            digest.update(self[name].view(-1).numpy().data)
         return digest.hexdigest()
 
     def _pruned(self) -> list[str]:

@@ -74,10 +74,10 @@ def scored(
 ) -> Scores:
     """The scores of a pool, made anew, and the same, each time they are asked for."""
     dtype = reduce(torch.promote_types, (weights[name].dtype for name in pool), torch.float32)
-    state = generator.get_state() if generator else None
+    state = None if generator is None else generator.get_state()
 
     def scores() -> Iterator[tuple[str, Tensor]]:
-        if generator:
+        if generator is not None and state is not None:
             generator.set_state(state)
         for name in pool:
             score = criterion(name, weights[name].detach(), generator).to("cpu", dtype)

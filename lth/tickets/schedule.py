@@ -72,7 +72,9 @@ def decaying(amount: float = 0.2, prune_factor: float = 0.9) -> Schedule:
 
 
 class Curve:
-    """Where a schedule goes, in densities of the prunable weights."""
+    """Where a schedule goes, in densities of the prunable weights; it is ``length`` pruned rounds long."""
+
+    length: int
 
     def density(self, rounds: int, start: float = 1.0) -> float:
         """Share of the prunable weights left after `rounds` pruned rounds from a density of `start`."""
@@ -90,11 +92,10 @@ class Curve:
         """
         if not asked:
             return 0
-        length = self.length
-        densities = [self.density(number, start) for number in range(length + 1)]
+        densities = [self.density(number, start) for number in range(self.length + 1)]
         check_densities(densities[1:], start)
         if target is None:
-            return length
+            return self.length
         if target < densities[-1] * (1 - 1e-9):
             raise ValueError(
                 f"the schedule ends at a density of {densities[-1]:.2%}: raise the target or add a density."
@@ -109,18 +110,15 @@ class Cubic(Curve):
     Sparsity s_n = s_N + (s_0 - s_N) (1 - n / N)^3, s_0 being that of round 0.
 
     Raises:
-        ValueError: no `target` between 0 and 1; with no rounds to play there need be none.
+        ValueError: `target` is not between 0 and 1.
     """
 
     target: float
     length: int
 
     def __post_init__(self):
-        if not self.length:  # a dense round alone, or a control: nothing is pruned
-            return
-        if self.target is None:
-            raise ValueError("a cubic schedule ends at a density and needs one, such as target=0.1.")
-        check_densities([self.target])
+        if self.length:
+            check_densities([self.target])
 
     def density(self, rounds: int, start: float = 1.0) -> float:
         return self.target + (start - self.target) * (1 - min(rounds / self.length, 1)) ** 3
@@ -170,7 +168,15 @@ class OneShot(Curve):
 
 
 def cubic(target: float | None, rounds: int) -> Cubic:
-    """See `Cubic`."""
+    """Return the `Cubic` curve to a density of `target` in so many rounds.
+
+    Raises:
+        ValueError: no `target` between 0 and 1; with no rounds to play there need be none.
+    """
+    if target is None:
+        if rounds:
+            raise ValueError("a cubic schedule ends at a density and needs one, such as target=0.1.")
+        target = 1.0  # a dense round alone, or a control: nothing is pruned
     return Cubic(target, rounds)
 
 

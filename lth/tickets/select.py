@@ -20,9 +20,9 @@ def weights(pool: Mapping[str, Tensor], count: int, scores: Scores) -> dict[str,
     # Made before the scores: what stays must not lie among what goes, or the heap ends up full of holes.
     kept = {name: bits.clone() for name, bits in pool.items()}
 
-    alive, end = None, 0
+    alive, end = torch.empty(0), 0
     for name, score in scores():
-        if alive is None:
+        if not len(alive):
             alive = torch.empty(sum(survivors.values()), dtype=score.dtype)
         start, end = end, end + survivors[name]
         score.flatten().numpy().compress(pool[name].flatten().numpy(), out=alive[start:end].numpy())

@@ -192,8 +192,8 @@ class Units(Grouped):
                     clusters.append(SharedRows(together, {one: shapes[one] for one in together}))
                 continue
             hidden = recurrent(name)
-            inputs = hidden and hidden.replace("weight_hh", "weight_ih")
-            if not hidden or not {inputs, hidden} <= set(names):
+            inputs = hidden.replace("weight_hh", "weight_ih") if hidden else None
+            if hidden is None or inputs is None or not {inputs, hidden} <= set(names):
                 clusters.append(row_tiles(name, shapes))
             elif name == inputs:
                 clusters.append(RecurrentUnits(inputs, hidden, {n: shapes[n] for n in (inputs, hidden)}))

@@ -5,12 +5,12 @@ is left as it is, so it can be interrupted and repeated at will; two at once tak
 """
 
 import contextlib
-import fcntl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from lth.errors import UserError
+from lth.files import lock
 from lth.tracking.client import keep_files_in, logged_in
 from lth.tracking.record import RoundRecord, latest, load_records, records_folder
 from lth.tracking.upload import give_names, missing, missing_names, upload
@@ -43,7 +43,9 @@ def experiments(names: Sequence[str], outputs: Path) -> list[Path]:
         if "*" in name:
             there = [path for path in sorted(outputs.glob(name)) if records_folder(path).is_dir()]
         if not there:
-            raise UserError(f"experiments={name}: there is none of that name in outputs={outputs}; give a name or a path")
+            raise UserError(
+                f"experiments={name}: there is none of that name in outputs={outputs}; give a name or a path"
+            )
         if not records_folder(there[0]).is_dir():
             raise UserError(f"{name} recorded nothing for W&B: run it with tracking=offline or tracking=online")
         found += (path for path in there if path not in found)
@@ -57,16 +59,12 @@ def begun(folder: Path) -> float:
 
 @contextlib.contextmanager
 def turn(folder: Path) -> Iterator[None]:
-    """Hold the lock of an experiment's upload: two at once would both send what the server lacks.
+    """Hold the lock of an experiment's upload: two at once would both send what the server lacks."""
 
-    The system gives it back when the process dies, however it dies.
-    """
-    with (records_folder(folder) / ".sync.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"{folder.name}: another `lth sync` is uploading it; waiting for that one", flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
+    def waiting() -> None:
+        print(f"{folder.name}: another `lth sync` is uploading it; waiting for that one", flush=True)
+
+    with lock(records_folder(folder) / ".sync.lock", waiting=waiting):
         yield
 
 

@@ -37,7 +37,7 @@ class Recogniser(lightning.LightningModule):
     Args:
         model: see ``lth.models.ctc``.
         decode: what the model returns for a batch to texts.
-        ctc: the CTC loss; called with ``lenient=True`` of utterances that may be too short for their text.
+        ctc: the CTC loss; called with ``zero_infinity=True`` of utterances that may be too short for their text.
         augment: SpecAugment on one utterance's features, or None.
         lr, weight_decay, betas: of AdamW; ``rate`` is the fraction of ``lr`` at a progress between 0 and 1.
         utterances: how many the train split has; the unit progress is counted in.
@@ -89,7 +89,7 @@ class Recogniser(lightning.LightningModule):
 
         By CTC dev utterances too short for their text count as zero; the train split has none.
         """
-        ctc = functools.partial(self.ctc, lenient=not self.training)
+        ctc = functools.partial(self.ctc, zero_infinity=not self.training)
         return self.model.loss(encoded, lengths, batch["tokens"], batch["token_lengths"], ctc)
 
     def hypotheses(self, encoded: Tensor, lengths: Tensor) -> list[str]:

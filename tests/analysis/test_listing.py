@@ -13,7 +13,13 @@ def test_a_row_an_experiment(tmp_path):
     write_experiment(tmp_path / "b", "half", done=1, finished=False)
     (tmp_path / "b/half").rename(tmp_path / "half")
     demo, half = lth.experiments(tmp_path)
-    assert (demo["name"], demo["corpus"], demo["seed"], demo["rounds"], demo["finished"]) == ("demo", "digits", 7, 3, True)
+    assert (demo["name"], demo["corpus"], demo["seed"], demo["rounds"], demo["finished"]) == (
+        "demo",
+        "digits",
+        7,
+        3,
+        True,
+    )
     # by tests/analysis/folders.py: dense 1/5 on dev; round 1 keeps 6 of 12, 1/5 on dev and 2/6 on test; round 2 loses
     assert demo["dense_dev_wer"] == 0.2
     for kind in ("extreme", "best"):

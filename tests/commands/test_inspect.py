@@ -193,7 +193,10 @@ def test_an_experiment_that_lies_elsewhere(folder, capsys, monkeypatch, tmp_path
 
 def test_command(folder):
     command = [sys.executable, "-m", "lth", "inspect"]
-    for word, said in (("ticket=missing", "ticket=missing is no experiment"), ("outputs=outputs", "ticket= is missing")):
+    for word, said in (
+        ("ticket=missing", "ticket=missing is no experiment"),
+        ("outputs=outputs", "ticket= is missing"),
+    ):
         done = subprocess.run([*command, word], capture_output=True, text=True, env=_environment())
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith(f"lth inspect: {said}") and done.stderr.count("\n") == 1

@@ -79,7 +79,9 @@ def test_the_list_says_what_there_is_and_who_needs_it(outputs, store):
     assert "50.00%   25.00%" in lines["k1"] and "5.2 kB" in lines["k1"]
     assert "2 rounds: 10.5 kB, of them 1 (5.2 kB) needed by no experiment" in text
 
-    found = json.loads(subprocess.run([*command, "json=true"], capture_output=True, text=True, check=True).stdout)["items"]
+    found = json.loads(subprocess.run([*command, "json=true"], capture_output=True, text=True, check=True).stdout)[
+        "items"
+    ]
     by_name = {item["name"]: item for item in found}
     size = sum(file.stat().st_size for file in (store.root / "rounds/k1").iterdir())
     assert by_name["k1"]["bytes"] == size and by_name["k1"]["kind"] == "round"

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import wandb
@@ -16,7 +15,19 @@ import lth.tracking.sync
 from lth.commands.sync import main
 from lth.tracking.record import run_id
 from tests.loopback_wandb import fixture
-from tests.loopback_wandb.played import ID, ROUNDS, STEPS, metrics, opened, play, play_all, row, run_folders, stored
+from tests.loopback_wandb.played import (
+    ID,
+    ROUNDS,
+    STEPS,
+    artifacts,
+    metrics,
+    opened,
+    play,
+    play_all,
+    row,
+    run_folders,
+    store_files,
+)
 from tests.loopback_wandb.server import Server
 
 wandb_client = fixture.wandb_client
@@ -99,7 +110,7 @@ def test_two_uploads_at_once_take_turns(wandb_server, tmp_path):
 
 
 def test_after_the_servers_death_the_upload_goes_on_where_it_stopped(wandb_server, tmp_path, monkeypatch):
-    monkeypatch.setattr(lth.tracking.rounds, "LAST_CHANCE", 0.5)
+    monkeypatch.setattr(lth.tracking.rounds, "FAILED_FINISH_SECONDS", 0.5)
     tracker = opened(tmp_path, "online", init_timeout=1, finish_timeout=1)
     play(tracker, tmp_path, 0)
     with tracker.round(1, inputs={"key": "key1"}) as run:
@@ -107,7 +118,7 @@ def test_after_the_servers_death_the_upload_goes_on_where_it_stopped(wandb_serve
             run.log(row(step))
             if step == 5:
                 wandb_server.misbehave("drop")
-        run.finish(metrics(1), **stored(tmp_path, 1))
+        run.finish(metrics(1), artifacts(run, tmp_path, 1))
     play(tracker, tmp_path, 2)
     tracker.close(extreme=2, best=1)
     assert tracker.guard.broken
@@ -142,7 +153,7 @@ def test_artifacts_are_made_again_from_the_store(wandb_server, tmp_path, monkeyp
 def test_a_mask_gone_from_the_store_is_reported(wandb_server, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(lth.tracking.sync, "PATIENCE", 0)
     play_all(tmp_path, "offline")
-    mask = stored(tmp_path, 1)["mask"]
+    mask = store_files(tmp_path, 1)["mask"]
     mask.unlink()
     assert run_sync(monkeypatch, f"experiments={tmp_path}/demo") == 1
     printed = capsys.readouterr()
@@ -153,7 +164,7 @@ def test_a_mask_gone_from_the_store_is_reported(wandb_server, tmp_path, monkeypa
     assert run_sync(monkeypatch, f"experiments={tmp_path}/demo") == 1
     assert "is not what it was" in capsys.readouterr().err
 
-    stored(tmp_path, 1)
+    store_files(tmp_path, 1)
     assert run_sync(monkeypatch, f"experiments={tmp_path}/demo") == 0
 
 

@@ -3,7 +3,6 @@
 import io
 import json
 
-import hydra
 import numpy as np
 import pytest
 import soundfile
@@ -15,10 +14,10 @@ from lth.inference.listening import Listener
 from lth.inference.trained import trained
 from lth.inference.transcribe import transcribe
 from lth.inference.tune import tune
-from lth.lottery.experiment import run
+from lth.lottery.setup import names
 from lth.speech.corpora.corpus import audio_file
-from tests.configs import PROJECT, compose
-from tests.lotteries import command
+from tests.configs import compose
+from tests.lotteries import command, run
 from tests.models.small import SMALL
 
 CONSOLE = Console(file=io.StringIO(), width=200)
@@ -35,8 +34,7 @@ def demo(tmp_path_factory, cache):
 
 
 def words(name, *overrides):
-    with hydra.initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        return hydra.compose(name, list(overrides))
+    return names.compose(overrides, name)
 
 
 def test_the_network_is_the_round_s_and_hears_what_it_heard(demo):
@@ -65,7 +63,9 @@ def test_tuning_tries_what_it_was_told_and_is_never_worse_than_where_it_began(de
 
 
 def test_test_is_not_read_in_tuning(demo, monkeypatch):
-    monkeypatch.setattr("lth.lottery.setup.setting.Setting.test_batches", lambda self: pytest.fail("test is read"))
+    monkeypatch.setattr(
+        "lth.lottery.setup.setting.ExperimentSetup.test_batches", lambda self: pytest.fail("test is read")
+    )
     tune(words("tune", f"ticket={demo}/demo/rounds/round-00", "decoder=beam", f"decoder.lm={demo}/lm.arpa", "trials=1"),
          CONSOLE)  # fmt: skip
 

@@ -10,7 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-import hydra
 import optuna
 import pytest
 from optuna.pruners import ThresholdPruner
@@ -20,8 +19,9 @@ from optuna.trial import TrialState
 from rich.console import Console
 
 import lth.lottery.trial
-from lth.search import search as driver
 from lth.errors import UserError
+from lth.lottery.setup import names
+from lth.search import search as driver
 from lth.search import study as study_file
 from tests.configs import PROJECT
 from tests.lotteries import ATTENTIVE, command
@@ -38,8 +38,7 @@ def search(tmp_path, cache):
     def play(*words: str) -> str:
         console = Console(file=io.StringIO(), width=200)
         given = overrides(tmp_path, cache, *words)
-        with hydra.initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-            driver.search(hydra.compose("search", given), given, console)
+        driver.search(names.compose(given, "search"), given, console)
         return console.file.getvalue()
 
     return play

@@ -12,14 +12,13 @@ from safetensors.torch import load_file
 
 import lth.tracking.sync
 from lth.errors import UserError
-from lth.lottery.branch.control import KINDS, control, draw
-from lth.lottery.experiment import run
+from lth.lottery.branch.control import KINDS, control, control_seed
 from lth.store.maskfile import load_mask
 from lth.store.rows import read_csv
 from tests.attempts import attempt, the_line
 from tests.configs import compose
 from tests.loopback_wandb import fixture
-from tests.lotteries import command, play
+from tests.lotteries import command, play, run
 
 wandb_client = fixture.wandb_client
 wandb_server = fixture.wandb_server
@@ -102,7 +101,7 @@ def test_fresh_values_are_the_models_own_under_the_documented_seed(played):
     demo, _ = played
     was, now = init(demo), init(folder(demo, "fresh"))
     setting = prepare(compose(*command("seed=3", outputs=demo.parent, cache=_cache(demo))))
-    torch.manual_seed(draw(3, "fresh", 0))
+    torch.manual_seed(control_seed(3, "fresh", 0))
     assert all(torch.equal(tensor, now[name]) for name, tensor in setting.model().state_dict().items())
     assert all((was[name] != now[name]).all() for name in mask(demo, 2))
     weights = load_file(folder(demo, "fresh") / "rounds/round-00/weights.safetensors")
@@ -171,15 +170,15 @@ def test_given_again_it_trains_nothing_and_more_draws_add_to_it(played, monkeypa
     ("words", "complaint"),
     {
         "control=all": "control=all needs the ticket that it is a control of: ticket=",
-        "control=nosuch ticket=DEMO": "control=nosuch will not do: give all, or some of random, shuffled, fresh",
-        "control=[random,7] ticket=DEMO": "control=7 will not do",
-        "control=[] ticket=DEMO": r"control=\[\] will not do",
-        "control=all control_seeds=3 ticket=DEMO": "control_seeds=3 will not do",
+        "control=nosuch ticket=DEMO": "control=nosuch is not valid: give all, or some of random, shuffled, fresh",
+        "control=[random,7] ticket=DEMO": "control=7 is not valid",
+        "control=[] ticket=DEMO": r"control=\[\] is not valid",
+        "control=all control_seeds=3 ticket=DEMO": "control_seeds=3 is not valid",
         "control=all ticket=DEMO/rounds/round-00": "keeps every weight: there is nothing to control for",
         "control=all ticket=DEMO resume=a/b/c": "are two commands; leave one of them out",
         "control=all ticket=/nowhere": "ticket=/nowhere is neither here",
         "transfer=mask": "transfer=mask needs the ticket to be transferred: ticket=",
-        "transfer=everything": "transfer=everything will not do: it .*is one of ticket, mask, init, weights",
+        "transfer=everything": "transfer=everything is not valid: it must be one of ticket, mask, init, weights",
     }.items(),
 )
 def test_bad_words(played, capsys, cache, words, complaint):
