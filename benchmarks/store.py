@@ -74,7 +74,7 @@ def main() -> None:
         outputs = Path(folder)
         store = Store(outputs / "store")
         fill(store, options.rounds)
-        command = [sys.executable, "-m", "lth", "store", "list", "--outputs", folder]
+        command = [sys.executable, "-m", "lth", "store", f"outputs={folder}"]
         listed = inventory(store.root, outputs)
         assert sum(item.kind == "round" for item in listed) == options.rounds
         report = {

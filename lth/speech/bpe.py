@@ -4,14 +4,16 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-import sentencepiece
 import torch
-from sentencepiece.sentencepiece_model_pb2 import ModelProto, TrainerSpec
 from torch import Tensor
 
-from lth.errors import UserError
+from lth.errors import UserError, needs
 from lth.speech.tokens import CharacterTokens, Tokens
+
+if TYPE_CHECKING:
+    import sentencepiece
 
 #: How sentencepiece writes the space that a piece begins with.
 SPACE = "\u2581"
@@ -37,10 +39,13 @@ class BPETokens:
             characters: to be spelled beside those that occur.
 
         Raises:
-            UserError: the texts have not as many pieces, or more characters.
+            UserError: sentencepiece is not installed, or the texts have not as many pieces, or more characters.
         """
         if size < 1:
             raise UserError(f"text.size={size} is too small: give the number of pieces, at least 1")
+        with needs("bpe", "text=bpe"):
+            import sentencepiece  # an extra, which many do without
+            from sentencepiece.sentencepiece_model_pb2 import ModelProto
         file = io.BytesIO()
         try:
             sentencepiece.SentencePieceTrainer.train(
@@ -98,7 +103,10 @@ class BPETokens:
         return token > 0 and self.symbols[token - 1].startswith(SPACE)
 
     @cached_property
-    def _processor(self) -> sentencepiece.SentencePieceProcessor:
+    def _processor(self) -> "sentencepiece.SentencePieceProcessor":
+        with needs("bpe", "text=bpe"):
+            import sentencepiece
+            from sentencepiece.sentencepiece_model_pb2 import ModelProto, TrainerSpec
         proto = ModelProto()
         proto.trainer_spec.model_type = TrainerSpec.BPE
         proto.normalizer_spec.name = "identity"

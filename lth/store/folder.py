@@ -65,7 +65,7 @@ class ExperimentFolder:
             "init": init.parent.name,
             "rounds": rounds,
             "result_version": RESULT_VERSION,
-            "command": shlex.join(["python", *sys.argv]),
+            "command": shlex.join([*sys.argv[0].split(), *sys.argv[1:]]),
             "finished": False,
             **origin,
         }

@@ -67,7 +67,7 @@ def inventory(root: Path, outputs: Path) -> list[Item]:
         UserError: there is no store, or what an experiment needs cannot be read.
     """
     if not root.is_dir():
-        raise UserError(f"{root} is no store; give its folder with --store, or that of the experiments with --outputs")
+        raise UserError(f"{root} is no store: give its folder as store=, or that of the experiments as outputs=")
     needed = needs(root, experiments(root, outputs))
     items = []
     for folder, kind in KINDS.items():

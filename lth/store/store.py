@@ -13,7 +13,7 @@ by a resumed experiment, not by the next experiment, not by another trial of a s
     store/locks/          one lock a key, held while a round is trained
     store/experiments/    where the folders of the experiments are that use this store
 
-``python -m lth store list | verify | prune`` keeps house.
+``python -m lth store do=list|verify|prune`` keeps house.
 """
 
 import contextlib

@@ -60,7 +60,7 @@ def section(experiments: Sequence[Experiment], folder: Path | None = None) -> Se
     seen: dict[str, Looked | None] = {}
     found = [one for one in chosen if look(one.round, seen)]
     if damaged := [one.experiment.name for one in chosen if one not in found]:
-        remarks.append(f"The mask of {few(damaged)} cannot be read: python -m lth store verify says more.")
+        remarks.append(f"The mask of {few(damaged)} cannot be read: python -m lth store do=verify says more.")
     if not found:
         return Section("anatomy", title, remarks) if remarks else None
     names = {one.experiment.id: one.name for one in found}
