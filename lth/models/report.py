@@ -1,6 +1,6 @@
 """What a model costs and sees: parameters, multiply-accumulates, frames, receptive field."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MethodType, UnionType
