@@ -11,6 +11,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 import lth.tracking.sync
+from lth.analysis.report import write_report
 from lth.errors import UserError
 from lth.lottery.branch.control import KINDS, control, control_seed
 from lth.store.maskfile import load_mask
@@ -34,7 +35,7 @@ def lottery(*overrides: str, outputs: Path, cache: Path) -> Path:
 def controls(*overrides: str, outputs: Path) -> str:
     """What is printed; only the ticket and places are said, the rest is the ticket's."""
     printed = io.StringIO()
-    control(compose(f"outputs={outputs}", *overrides), Console(file=printed, width=120))
+    control(compose(f"outputs={outputs}", *overrides), Console(file=printed, width=120), write_report)
     return printed.getvalue()
 
 
