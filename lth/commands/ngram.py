@@ -24,11 +24,13 @@ def make(config: DictConfig) -> Path:
     for name in ("order", "prune"):
         if not isinstance(config[name], int):
             raise UserError(f"{name}={config[name]} is not a whole number")
-    corpus = None if config.texts else build(config, "corpus.loader")
-    source = "texts" if config.texts else corpus.name
+    if config.texts:
+        corpus, source, sentences = None, "texts", list(lines(config.texts))
+    else:
+        corpus = build(config, "corpus.loader")
+        source, sentences = corpus.name, [one.text for one in said(corpus.train)]
     out = Path(config.out or f"{config.outputs}/lm/{source}-{config.order}gram.arpa")
     started = time.perf_counter()
-    sentences = list(lines(config.texts) if config.texts else (one.text for one in said(corpus.train)))
     model = estimate(sentences, config.order, config.prune)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_arpa(model, out)

@@ -9,9 +9,10 @@ import json
 import sys
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from lth.commands.command import check_flags, command
+from lth.lottery.setup.plain import plain
 from lth.tracking.sync import experiments, sync
 
 #: The exit code when the server lacks something that this machine no longer has.
@@ -25,7 +26,7 @@ def upload(config: DictConfig) -> int:
         UserError: no such experiment, no login, or a server that does not answer.
     """
     check_flags(config, "json")
-    names = OmegaConf.to_container(config)["experiments"]
+    names = plain(config)["experiments"]
     names = [names] if not isinstance(names, list | None) else names
     done = {}
     with contextlib.redirect_stdout(sys.stderr) if config.json else contextlib.nullcontext():
