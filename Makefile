@@ -26,9 +26,11 @@ test: lint  ## lint and the whole suite but its slow checks
 test-all: lint  ## the slow checks too
 	$(PYTEST) -m "slow or not slow"
 
-lint: $(VENV)/ready-dev  ## what is checked without running anything
+lint: $(VENV)/ready-dev  ## style, the direction of imports, types; what pre-commit runs too
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports --no-logo
+	$(VENV)/bin/basedpyright
 
 bench: $(VENV)/ready  ## every benchmark, one JSON document each
 	@for module in training prune store tracking analysis anatomy scan streaming manifest; do $(PY) -m benchmarks.$$module || exit 1; done

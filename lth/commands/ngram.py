@@ -19,18 +19,16 @@ def make(config: DictConfig) -> Path:
     from lth.decoding.language import LanguageModel
     from lth.decoding.ngram import estimate, write_arpa
     from lth.lottery.setup.build import build
-    from lth.speech.corpora.corpus import said
+    from lth.speech.corpora.corpus import utterance_infos
 
     for name in ("order", "prune"):
         if not isinstance(config[name], int):
             raise UserError(f"{name}={config[name]} is not a whole number")
-    if config.texts:
-        corpus, source, sentences = None, "texts", list(lines(config.texts))
-    else:
-        corpus = build(config, "corpus.loader")
-        source, sentences = corpus.name, [one.text for one in said(corpus.train)]
+    corpus = None if config.texts else build(config, "corpus.loader")
+    source = "texts" if corpus is None else corpus.name
     out = Path(config.out or f"{config.outputs}/lm/{source}-{config.order}gram.arpa")
     started = time.perf_counter()
+    sentences = list(lines(config.texts) if corpus is None else (one.text for one in utterance_infos(corpus.train)))
     model = estimate(sentences, config.order, config.prune)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_arpa(model, out)
@@ -39,7 +37,7 @@ def make(config: DictConfig) -> Path:
     print(f"{len(sentences):,} sentences, {words:,} words: {sizes}, in {time.perf_counter() - started:.1f} s")
     read = LanguageModel(out, "out")
     if corpus is not None:
-        dev = [one.text for one in said(corpus.dev)]
+        dev = [one.text for one in utterance_infos(corpus.dev)]
         unknown = read.unknown(word for text in dev for word in text.split())
         print(f"dev: perplexity {read.perplexity(dev):.1f} a word, {unknown:.1%} of the words unknown")
     print(out)

@@ -1,4 +1,4 @@
-"""Audio to text while it is still being spoken, by a causal network."""
+"""Streaming: audio to text while it is still being spoken, by a causal network."""
 
 from itertools import pairwise
 
@@ -12,7 +12,7 @@ from lth.training.recogniser import Recogniser
 
 
 class Listener:
-    """One recording, heard in parts of any size; its text is that of the whole recording decoded greedily.
+    """A recording that is heard in parts of any size; its text is that of the whole recording decoded greedily.
 
     Raises:
         UserError: a network or features that need the whole recording, or another decoder.
@@ -34,14 +34,14 @@ class Listener:
             raise UserError("stream= hears greedily; leave decoder= out")
         self.model, self.features, self.tokens = model, recogniser.features, recogniser.decode.tokens
         self.device = recogniser.device
-        self.said: list[int] = []
+        self.emitted: list[int] = []
         self.text = ""
         self._tokens = {"ctc": self._of_ctc, "transducer": self._of_transducer}[model.family]
         self._token, self._prediction = 0, None
 
     @torch.no_grad()
     def __call__(self, samples: torch.Tensor, last: bool = False) -> str:
-        """(S,) samples to what they add to the text, part of a word or several, mostly nothing."""
+        """Return what (S,) samples add to the text: part of a word or several words, mostly nothing."""
         samples = self.window(samples[None].to(self.device), last)
         count = samples.shape[1]
         x = samples.new_zeros(1, 0, self.features.bins)
@@ -51,8 +51,8 @@ class Listener:
         new = self._tokens(frames) if frames.shape[1] else []
         if not new:
             return ""
-        self.said += new
-        before, self.text = self.text, self.tokens.decode(self.said)
+        self.emitted += new
+        before, self.text = self.text, self.tokens.decode(self.emitted)
         return self.text[len(before) :]
 
     def _of_ctc(self, frames: torch.Tensor) -> list[int]:

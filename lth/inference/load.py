@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from lth.decoding.greedy import Greedy
-from lth.inference.transcribe import heard, read
+from lth.inference.transcribe import read_recording, transcribe_pieces
 from lth.lottery.setup.build import build, make
 from lth.lottery.setup.find import from_path
 from lth.lottery.setup.names import check_recorded
@@ -65,9 +65,10 @@ class LoadedTicket:
         """
         model = self.model()
         untrained = {"augment": None, "lr": 0.0, "weight_decay": 0.0, "rate": fixed, "utterances": 1, "seed": 0}
-        decoder = Greedy(self.tokens, model.family)
+        decoder = Greedy(self.tokens, str(model.family))
         recogniser = Recogniser(model, self.features, decoder, ctc=ctc, **untrained).eval()
-        return heard(str(file), read(Path(file).expanduser()), recogniser, longest)["text"]
+        samples = read_recording(Path(file).expanduser())
+        return transcribe_pieces(str(file), samples, recogniser, longest)["text"]
 
 
 def load_ticket(path: str | Path) -> LoadedTicket:
@@ -79,7 +80,7 @@ def load_ticket(path: str | Path) -> LoadedTicket:
         UserError: there is no such ticket, or its init, weights or experiment are missing or damaged.
     """
     ticket = from_path(Path(path).expanduser())
-    experiment = ticket.found()
+    experiment = ticket.experiment()
     check_recorded(experiment.config, f"ticket={path}")
     config = OmegaConf.create(dict(experiment.config))
     tokens = bpe.of_key(experiment.inputs["tokens"])

@@ -18,7 +18,7 @@ from lth.lottery.setup.schema import check
 from lth.lottery.setup.setting import ExperimentSetup, prepare
 from lth.lottery.setup.start import Start, start_of
 from lth.lottery.strategy import Strategy
-from lth.speech.corpora.corpus import SAMPLING_RATE, said
+from lth.speech.corpora.corpus import SAMPLING_RATE, utterance_infos
 from lth.store.store import Store, round_key
 from lth.training.memory import check_memory
 
@@ -110,7 +110,7 @@ class Plan:
 
 def check_fits(setting: ExperimentSetup) -> None:
     """Raise UserError where the training would take more memory than there is."""
-    options, longest = setting.config.trainer, max(one.num_samples for one in said(setting.corpus.train))
+    options, longest = setting.config.trainer, max(one.num_samples for one in utterance_infos(setting.corpus.train))
     longest = int(longest / setting.perturbation.slowest)
     together = options.batch_size
     if options.max_duration:

@@ -12,7 +12,7 @@ from lth.models.lengths import valid_frames
 
 
 class Features(nn.Module):
-    """(B, S) samples and (B,) lengths to (B, T, bins) and (B,) frame counts; padding is zero.
+    """A layer from samples (B, S) and (B,) lengths to features (B, T, bins) and (B,) frame counts; padding is zero.
 
     Args:
         kind: ``spectrogram`` (log(1 + magnitude), the seed systems' input) or ``logmel``.
@@ -49,11 +49,12 @@ class Features(nn.Module):
             self.register_buffer("mel", mel, persistent=False)
 
     def frames(self, samples):
-        """Frames in ``samples``; works on an int and on a tensor of them."""
+        """Return the frames in ``samples``, an int or a tensor of them."""
         return (samples - self.size) // self.hop + 1
 
     @torch.no_grad()
     def forward(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the features (B, T, bins) and their (B,) lengths."""
         lengths = self.frames(lengths).clamp_min(0)
         frames = samples.unfold(1, self.size, self.hop) * self.window
         x = torch.fft.rfft(frames, self.n_fft).abs()

@@ -14,7 +14,8 @@ from lth.errors import UserError
 def ctc(
     logits: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: Tensor, *, zero_infinity: bool = False
 ) -> Tensor:
-    """PyTorch's (Graves et al. 2006); with ``zero_infinity`` utterances too short for their text count as zero."""
+    """Compute PyTorch's CTC loss (Graves et al. 2006); with ``zero_infinity`` utterances too short for their text count
+    as zero."""
     log_probabilities = logits.float().log_softmax(-1).transpose(0, 1)
     return F.ctc_loss(log_probabilities, tokens, lengths, token_lengths, zero_infinity=zero_infinity)
 
@@ -22,7 +23,7 @@ def ctc(
 def warpctc(
     logits: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: Tensor, *, zero_infinity: bool = False
 ) -> Tensor:
-    """Baidu's, by the optional package warpctc-pytorch, reduced as `ctc` is.
+    """Compute Baidu's CTC loss by the optional package warpctc-pytorch, reduced as `ctc` is.
 
     Raises:
         UserError: warpctc-pytorch is not installed.

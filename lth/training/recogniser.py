@@ -20,19 +20,19 @@ from lth.speech.wer import score
 
 
 class TrainingDiverged(UserError):
-    """The loss is no longer a number."""
+    """An error of a training of which the loss is no longer a number."""
 
 
-def set_seeds(words: str) -> None:
-    """Seed every global random stream that dropout and SpecAugment draw from."""
-    seed = int.from_bytes(hashlib.sha256(words.encode()).digest()[:4], "little")
+def set_seeds(key: str) -> None:
+    """Seed every global random stream that dropout and SpecAugment draw from, by the sha256 of ``key``."""
+    seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "little")
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
 
 
 class Recogniser(lightning.LightningModule):
-    """A model with everything between audio and text.
+    """A model with everything between audio and text, as Lightning trains it.
 
     Args:
         model: see ``lth.models.ctc``.
@@ -78,6 +78,7 @@ class Recogniser(lightning.LightningModule):
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), gradient_clip_val)
 
     def forward(self, batch: dict) -> tuple[Tensor, Tensor]:
+        """Return what the model makes of a batch's audio, (B, T', C) and (B,) lengths, with SpecAugment in training."""
         x, lengths = self.features(batch["audio"], batch["lengths"])
         if self.training and self.augment is not None:
             for n, length in enumerate(lengths.tolist()):
@@ -85,7 +86,7 @@ class Recogniser(lightning.LightningModule):
         return self.model(x, lengths)
 
     def loss(self, encoded: Tensor, lengths: Tensor, batch: dict) -> Tensor:
-        """The model's loss of what it made of the batch.
+        """Return the model's loss of what it made of the batch.
 
         By CTC dev utterances too short for their text count as zero; the train split has none.
         """
@@ -93,12 +94,12 @@ class Recogniser(lightning.LightningModule):
         return self.model.loss(encoded, lengths, batch["tokens"], batch["token_lengths"], ctc)
 
     def hypotheses(self, encoded: Tensor, lengths: Tensor) -> list[str]:
-        """The texts of what the model made of a batch."""
+        """Return the texts of what the model made of a batch."""
         return self.decode(self.model, encoded, lengths)
 
     @property
     def progress(self) -> float:
-        """Share of the whole training that is done, in [0, 1]."""
+        """Return the share of the whole training that is done, in [0, 1]."""
         return (self.current_epoch + self.seen / self.utterances) / self.trainer.max_epochs
 
     def on_train_epoch_start(self) -> None:

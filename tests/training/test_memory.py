@@ -62,9 +62,9 @@ def test_what_does_not_fit_is_refused_with_the_figure():
     with pytest.raises(
         UserError, match=r"training this Two takes more than \d+\.\d GiB, .* has 0\.0 GiB: lower trainer"
     ) as said:
-        check_memory(Two(), 8, 10_000, 1_000, "cpu", room=1000)
+        check_memory(Two(), 8, 10_000, 1_000, "cpu", limit=1000)
     assert f"{predicted(Two(), 8, 10_000, 1_000) / GIB:.1f} GiB" in str(said.value)
-    check_memory(Two(), 8, 10_000, 1_000, "cpu", room=int(0.95 * predicted(Two(), 8, 10_000, 1_000)))
+    check_memory(Two(), 8, 10_000, 1_000, "cpu", limit=int(0.95 * predicted(Two(), 8, 10_000, 1_000)))
 
 
 def test_a_lottery_that_does_not_fit_is_not_begun(tmp_path, cache):

@@ -23,7 +23,14 @@ from lth.speech.augment.noise import NoiseInjection
 from lth.speech.augment.perturb import Perturbation
 from lth.speech.augment.rir import Reverberation
 from lth.speech.batches import AudioMemory, Utterances, test_loader, train_loader
-from lth.speech.corpora.corpus import Corpus, Said, drop_too_short, said, unknown_characters, without
+from lth.speech.corpora.corpus import (
+    Corpus,
+    UtteranceInfo,
+    drop_too_short,
+    exclude,
+    unknown_characters,
+    utterance_infos,
+)
 from lth.speech.corpora.speaker import of_speaker
 from lth.speech.features import Features
 from lth.speech.tokens import Tokens
@@ -137,14 +144,14 @@ class ExperimentSetup:
         Which ones depends on the seed and their ids only; more of them hold the fewer.
         """
 
-        def place(one: Said) -> str:
+        def place(one: UtteranceInfo) -> str:
             return hashlib.sha256(f"{self.seed} {one.id}".encode()).hexdigest()
 
         train = self.corpus.train
-        drawn = heapq.nsmallest(utterances or count(self.corpus.dev), said(train), key=place)
+        drawn = heapq.nsmallest(utterances or count(self.corpus.dev), utterance_infos(train), key=place)
         rank = {one.id: number for number, one in enumerate(drawn)}
-        rest = frozenset(one.id for one in said(train)) - rank.keys()
-        some = sorted(without(train, rest), key=lambda cut: rank[cut.id])  # batches of equal lengths follow this order
+        rest = frozenset(one.id for one in utterance_infos(train)) - rank.keys()
+        some = sorted(exclude(train, rest), key=lambda cut: rank[cut.id])  # batches of equal lengths follow this order
         return test_loader(CutSet.from_cuts(some), self._utterances("train"), **BATCHES_OF_DEV)
 
     def dev_batches(self) -> DataLoader:
@@ -282,8 +289,8 @@ def build_perturbation(config: DictConfig) -> Perturbation:
 
 def count(cuts: CutSet) -> int:
     """Count the utterances; a lazy set may have no length, and is read through."""
-    return len(cuts) if hasattr(cuts.cuts, "__len__") else sum(1 for _ in said(cuts))
+    return len(cuts) if hasattr(cuts.cuts, "__len__") else sum(1 for _ in utterance_infos(cuts))
 
 
 def _texts(cuts: CutSet) -> list[str]:
-    return [one.text for one in said(cuts)]
+    return [one.text for one in utterance_infos(cuts)]

@@ -14,11 +14,11 @@ from typing import NamedTuple
 from lhotse import AudioSource, CutSet, MonoCut, Recording
 from lhotse.augmentation import Resample
 
-from lth.speech.corpora.corpus import SAMPLING_RATE, Said, segment
+from lth.speech.corpora.corpus import SAMPLING_RATE, UtteranceInfo, segment
 
 
 class Line(NamedTuple):
-    """One utterance: a whole audio file, or with a `duration` a part of it; start and duration in seconds."""
+    """A line of the file: a whole audio file, or with a `duration` a part of it; start and duration in seconds."""
 
     id: str
     text: str
@@ -35,14 +35,15 @@ class Line(NamedTuple):
 
     @classmethod
     def of(cls, cut: MonoCut) -> "Line":
-        """The line of a cut that `lth.speech.corpora.corpus.utterance` or `segment` made."""
-        said, file = cut.supervisions[0], cut.recording
+        """Make the line of a cut that `lth.speech.corpora.corpus.utterance` or `segment` made."""
+        supervision, file = cut.supervisions[0], cut.recording
         is_whole = cut.start == 0 and cut.id == file.id and cut.duration == file.duration
         part = () if is_whole else (file.id, cut.start, cut.duration)
-        return cls(cut.id, said.text, said.speaker, cut.num_samples, cut.custom["origin"], *source_of(file), *part)
+        origin, source = cut.custom["origin"], source_of(file)
+        return cls(cut.id, supervision.text, supervision.speaker, cut.num_samples, origin, *source, *part)
 
     def cut(self) -> MonoCut:
-        """The cut that it is the line of."""
+        """Make the cut that it is the line of."""
         file = Recording(
             id=self.recording or self.id,
             sources=[AudioSource(type="file", channels=list(range(self.channels)), source=self.audio)],
@@ -56,14 +57,14 @@ class Line(NamedTuple):
 
 
 def source_of(recording: Recording) -> tuple[str, int, int, int]:
-    """Audio, rate, channels and whole of a `Line`."""
+    """Return the fields audio, rate, channels and whole of a `Line`."""
     rate = recording.transforms[0].source_sampling_rate if recording.transforms else recording.sampling_rate
     (source,) = recording.sources
     return source.source, rate, len(source.channels), recording.num_samples
 
 
 def write(path: Path, lines: Iterable[Line]) -> None:
-    """The lines as JSON arrays, to be read by `Listed`."""
+    """Write the lines as JSON arrays, to be read by `Listed`."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 
@@ -75,12 +76,12 @@ class Listed:
     paths: tuple[Path, ...]
     dropped: frozenset[str] = frozenset()
 
-    def said(self) -> Iterator[Said]:
-        """Of every utterance, without its cut being made."""
-        return (Said(*line[:5]) for line in self._lines())
+    def utterance_infos(self) -> Iterator[UtteranceInfo]:
+        """Yield the information on every utterance; no cuts are made."""
+        return (UtteranceInfo(*line[:5]) for line in self._lines())
 
-    def without(self, ids: frozenset[str]) -> "Listed":
-        """But for these, all of which it has now."""
+    def exclude(self, ids: frozenset[str]) -> "Listed":
+        """Return the cuts without these ids, all of which must be among them."""
         return Listed(self.paths, self.dropped | ids)
 
     def __iter__(self) -> Iterator[MonoCut]:
@@ -108,5 +109,5 @@ class Listed:
 
 
 def listed(*paths: Path) -> CutSet:
-    """The cuts of files of lines, one file after the other, lazily."""
+    """Make a lazy CutSet of files of lines, one file after the other."""
     return CutSet(Listed(paths))

@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 def of_speaker(corpus: Corpus, speaker: str, utterances: int, seed: int) -> Corpus:
-    """The corpus of one speaker: ``utterances`` for train, half of the rest for dev, the other half for test.
+    """Make the corpus of one speaker: ``utterances`` for train, half of the rest for dev, the other half for test.
 
     They are taken from all splits of ``corpus``, in an order that depends on the seed and their ids only, so the
     same seed and more ``utterances`` train on what fewer did and more.

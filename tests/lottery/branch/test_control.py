@@ -11,6 +11,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 import lth.tracking.sync
+from lth.analysis.report import write_report
 from lth.errors import UserError
 from lth.lottery.branch.control import KINDS, control, control_seed
 from lth.store.maskfile import load_mask
@@ -34,7 +35,7 @@ def lottery(*overrides: str, outputs: Path, cache: Path) -> Path:
 def controls(*overrides: str, outputs: Path) -> str:
     """What is printed; only the ticket and places are said, the rest is the ticket's."""
     printed = io.StringIO()
-    control(compose(f"outputs={outputs}", *overrides), Console(file=printed, width=120))
+    control(compose(f"outputs={outputs}", *overrides), Console(file=printed, width=120), write_report)
     return printed.getvalue()
 
 
@@ -244,10 +245,10 @@ def test_a_control_that_fails_leaves_the_others_alone(played, monkeypatch, tmp_p
     demo, _ = played
     original = lth.lottery.branch.control.run
 
-    def failing(config, *args, **kwargs):
-        if config.control == "random":
+    def failing(plan, *args, **kwargs):
+        if plan.config.control == "random":
             raise UserError("the loss is nan")
-        return original(config, *args, **kwargs)
+        return original(plan, *args, **kwargs)
 
     monkeypatch.setattr(lth.lottery.branch.control, "run", failing)
     with pytest.raises(UserError, match="random: the loss is nan"):

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from lth import files
 from lth.errors import UserError
-from lth.inference.trained import trained
+from lth.inference.trained import load_trained
 from lth.lottery.setup import names
 from lth.lottery.setup.build import build, typed
 from lth.lottery.setup.key import identity, settings
@@ -102,7 +102,7 @@ def test_a_class_moves_and_nothing_is_trained_again_and_old_configs_open(tmp_pat
         rows = run(compose(*words, "name=after"), CONSOLE)
         assert [row.reused for row in rows] == [True]
         assert rows[0].key == read_csv(tmp_path / "before/rounds.csv")[0].key
-        setting, recogniser, _ = trained(names.compose([f"ticket={tmp_path}/before/rounds/round-00"], "tune"), ())
+        setting, recogniser, _ = load_trained(names.compose([f"ticket={tmp_path}/before/rounds/round-00"], "tune"), ())
         assert type(recogniser.model).__name__ == "Net" and setting.config.model.name == "deepspeech2"
     finally:
         names._declared.cache_clear()

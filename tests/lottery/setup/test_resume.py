@@ -17,6 +17,7 @@ from lth.lottery.setup.recorded import relocate
 from lth.store.maskfile import load_mask
 from lth.tracking.fetch import download
 from lth.tracking.record import load_records, run_id
+from lth.tracking.upload import make_again
 from tests.configs import compose
 from tests.loopback_wandb import fixture
 from tests.loopback_wandb.played import play_all
@@ -111,6 +112,11 @@ def test_an_offline_experiment_is_there_once_it_is_uploaded(wandb_server, cache,
     assert "epoch" not in printed.partition("results in")[2]
     assert rows(here / "demo") == rows(there / "demo")
     assert not list((here / "demo/wandb").glob("offline-run-*"))  # W&B has these runs: nothing to upload twice
+    for record in load_records(here / "demo"):  # and could be given every artifact again
+        assert {artifact.type for artifact in record.artifacts} >= {"mask", "round"}
+        assert [make_again(here / "demo", artifact).digest for artifact in record.artifacts] == [
+            artifact.digest for artifact in record.artifacts
+        ]
     uploads = wandb_server.state.operations["CreateArtifact"]
     assert not lth.tracking.sync.sync(here / "demo")
     assert wandb_server.state.operations["CreateArtifact"] == uploads
