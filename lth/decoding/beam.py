@@ -74,7 +74,7 @@ class Beam:
             known = [*vocabulary(lm, lexicon), *(hotwords or ())]
             self.spellings = spelled(known, tokens, f"decoder.lexicon={lexicon}" if lexicon else f"decoder.lm={lm}")
         model = LanguageModel(lm) if lm else None  # says what is wrong with a file, which flashlight does not
-        if hotwords:
+        if hotwords and model and self.spellings:
             options = {"lm": HotWords(model, list(self.spellings), alpha, hotwords, boost), "lm_weight": 1.0}
         else:  # KenLM's logarithms are to base 10
             options = {"lm": str(model.path) if model else None, "lm_weight": alpha * math.log(10)}

@@ -4,14 +4,17 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from typing import Any
 
 import sentencepiece
 import torch
-from sentencepiece.sentencepiece_model_pb2 import ModelProto, TrainerSpec
+from sentencepiece import sentencepiece_model_pb2 as protobuf
 from torch import Tensor
 
 from lth.errors import UserError
 from lth.speech.tokens import CharacterTokens, Tokens
+
+_protobuf: Any = protobuf  # its classes are made when it is imported
 
 #: How sentencepiece writes the space that a piece begins with.
 SPACE = "\u2581"
@@ -61,7 +64,7 @@ class BPETokens:
             )
         except RuntimeError as error:
             raise UserError(_too_many_or_few(size, str(error))) from error
-        return cls(piece.piece for piece in ModelProto.FromString(file.getvalue()).pieces[1:])
+        return cls(piece.piece for piece in _protobuf.ModelProto.FromString(file.getvalue()).pieces[1:])
 
     @property
     def key(self) -> str:
@@ -99,11 +102,11 @@ class BPETokens:
 
     @cached_property
     def _processor(self) -> sentencepiece.SentencePieceProcessor:
-        proto = ModelProto()
-        proto.trainer_spec.model_type = TrainerSpec.BPE
+        proto = _protobuf.ModelProto()
+        proto.trainer_spec.model_type = _protobuf.TrainerSpec.BPE
         proto.normalizer_spec.name = "identity"
         unknown = proto.pieces.add(piece="<unk>", score=0.0)
-        unknown.type = ModelProto.SentencePiece.UNKNOWN
+        unknown.type = _protobuf.ModelProto.SentencePiece.UNKNOWN
         for rank, piece in enumerate(self.symbols):  # what was merged first is merged first
             proto.pieces.add(piece=piece, score=-rank)
         return sentencepiece.SentencePieceProcessor(model_proto=proto.SerializeToString())
