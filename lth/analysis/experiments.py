@@ -167,7 +167,7 @@ def gather(outputs: Path, patterns: Sequence[str] | None = None) -> tuple[list[E
         raise UserError(f"outputs={outputs} holds no experiment: run one, or say where they are")
     for pattern in patterns or ():
         if not any(fnmatchcase(folder.name, pattern) for folder in folders):
-            raise UserError(f"experiments: there is no {pattern} in {outputs}; python -m lth store list names them")
+            raise UserError(f"experiments: there is no {pattern} in {outputs}; python -m lth store names them")
     found, remarks = [], []
     for folder in folders:
         if patterns is None or any(fnmatchcase(folder.name, pattern) for pattern in patterns):

@@ -1,31 +1,34 @@
-"""What a model costs, sees, and what of it may be pruned: ``python -m lth describe model=...``."""
+"""What a model costs, sees, and what of it may be pruned."""
 
 import json
+from typing import cast
 
 from omegaconf import DictConfig
 
-from lth.commands.command import command, screen
+from lth.commands.command import check_flags, command, screen
+from lth.errors import UserError
 
 
 def describe(config: DictConfig) -> dict:
-    """Print and return what is known of the model."""
+    """Print what is known of the model, and return it."""
     from rich import box
     from rich.table import Table
 
-    from lth.errors import UserError
     from lth.lottery.setup.build import build, make
     from lth.models.report import LIMIT, report, rows
     from lth.speech.features import Features
     from lth.tickets.allocation import split
 
     if not isinstance(config.classes, int) or config.classes < 2:
-        raise UserError(f"classes={config.classes} will not do: it is a whole number, at least 2")
+        raise UserError(f"classes={config.classes} is no number of classes: give a whole number, at least 2")
+    check_flags(config, "json")
     features = make(Features, config, "features")
     model = build(config, "model", features=features.bins, tokens=config.classes)
     ratios = config.strategy.get("ratios")
     prunable = model.prunable()
     groups = min(len(ratios) if ratios is not None else 3, len(prunable))
-    layers = rows(model, split(list(prunable.items()), groups))
+    parts = cast(list, split(list(prunable.items()), groups))
+    layers = rows(model, parts)
     found = report(model, features.bins)
     rate = 1 / config.features.hop
     limit = round(LIMIT / rate, 3)
@@ -66,5 +69,6 @@ def _far(seconds: float | None, limit: float) -> str:
     return f"more than {limit:g} s" if seconds is None else f"{seconds:g} s"
 
 
-if __name__ == "__main__":
-    command("lth describe", describe)
+def main(program: str) -> int:
+    """Do the command; return its exit code."""
+    return command(program, "describe", describe)

@@ -1,4 +1,4 @@
-"""What a corpus holds and what will not be used of it: ``python -m lth prepare corpus=... [corpus.download=true]``."""
+"""What a corpus holds, and what of it is not used."""
 
 import time
 from collections import Counter
@@ -123,5 +123,6 @@ def remarks(config: DictConfig, corpus: "Corpus", splits: dict[str, Split]) -> t
     return said, wrong
 
 
-if __name__ == "__main__":
-    command("lth prepare", lambda config: prepare(config, screen()))
+def main(program: str) -> int:
+    """Do the command; return its exit code."""
+    return command(program, "prepare", lambda config: prepare(config, screen()))

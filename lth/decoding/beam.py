@@ -7,16 +7,19 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torchaudio.models.decoder import CTCDecoder, ctc_decoder
 
 from lth.decoding.language import LanguageModel
 from lth.decoding.lexicon import BLANK, SILENCE, names, space_of, spelled, vocabulary
 from lth.decoding.quiet import quiet
-from lth.decoding.words import HotWords
+from lth.errors import needs
 from lth.speech.tokens import Tokens
+
+if TYPE_CHECKING:
+    from torchaudio.models.decoder import CTCDecoder
 
 #: A log probability of nothing that keeps sums finite.
 NEVER = -1e4
@@ -43,7 +46,8 @@ class Beam:
 
     Raises:
         ValueError: an option makes no sense.
-        UserError: a file is not there, damaged, or holds no word that the tokens can spell.
+        UserError: flashlight-text is not installed, or a file is not there, damaged, or holds no word that the tokens
+            can spell.
     """
 
     families: tuple[str, ...] = ("ctc",)
@@ -74,7 +78,11 @@ class Beam:
             known = [*vocabulary(lm, lexicon), *(hotwords or ())]
             self.spellings = spelled(known, tokens, f"decoder.lexicon={lexicon}" if lexicon else f"decoder.lm={lm}")
         model = LanguageModel(lm) if lm else None  # says what is wrong with a file, which flashlight does not
+        with needs("lm", "decoder=beam"):
+            import flashlight.lib.text.decoder  # noqa: F401 (torchaudio names no remedy for its absence)
         if hotwords and model and self.spellings:
+            from lth.decoding.words import HotWords
+
             options = {"lm": HotWords(model, list(self.spellings), alpha, hotwords, boost), "lm_weight": 1.0}
         else:  # KenLM's logarithms are to base 10
             options = {"lm": str(model.path) if model else None, "lm_weight": alpha * math.log(10)}
@@ -122,7 +130,9 @@ class Beam:
         return ProcessPoolExecutor(self._processes, context, _adopt, (self,))
 
 
-def _search(names: list[str], spellings: dict[str, list[list[str]]] | None, **options) -> CTCDecoder:
+def _search(names: list[str], spellings: dict[str, list[list[str]]] | None, **options) -> "CTCDecoder":
+    from torchaudio.models.decoder import ctc_decoder
+
     with TemporaryDirectory() as folder, quiet():
         lexicon = None
         if spellings is not None:

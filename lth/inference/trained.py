@@ -32,7 +32,7 @@ def load_trained(config: DictConfig, command_keys: Collection[str]) -> tuple[Exp
     ticket = load_ticket(config)
     if ticket is None:
         raise UserError("ticket= is missing: name a round's or an experiment's folder, such as ticket=outputs/demo")
-    what, source = f"ticket={config.ticket}", ticket.found()
+    what, source = f"ticket={config.ticket}", ticket.experiment()
     places = {} if source.here else LOCATION_KEYS
     base = relocate(
         source.config, config, what, source.inputs, places=places, leave=("ticket", "decoder", *command_keys)

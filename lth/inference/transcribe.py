@@ -1,4 +1,4 @@
-"""Transcripts of recordings of your own by a trained network: ``python -m lth transcribe ticket=... audio=[FILE]``."""
+"""Transcripts of recordings of your own by a trained network."""
 
 import time
 from pathlib import Path
@@ -50,7 +50,7 @@ def transcribe(config: DictConfig) -> list[dict]:
                 if config.stream:
                     rows.append(transcribe_stream(file, samples, recogniser, config.stream))
                 else:
-                    rows.append(transcribe_pieces(file, samples, setting, recogniser, config.longest))
+                    rows.append(transcribe_pieces(file, samples, recogniser, config.longest))
                     print(rows[-1]["text"], flush=True)
         except UserError as error:
             errors.append(str(error))
@@ -81,7 +81,7 @@ def read_recording(file: Path) -> "np.ndarray":
     return mono if rate == SAMPLING_RATE else soxr.resample(mono, rate, SAMPLING_RATE)
 
 
-def transcribe_pieces(file: str, samples: "np.ndarray", setting, recogniser, longest: float) -> dict:
+def transcribe_pieces(file: str, samples: "np.ndarray", recogniser, longest: float) -> dict:
     """Transcribe a recording piece by piece, each at most ``longest`` seconds."""
     import torch
     from torch.nn.utils.rnn import pad_sequence
@@ -93,7 +93,7 @@ def transcribe_pieces(file: str, samples: "np.ndarray", setting, recogniser, lon
     together = max(1, int(TOGETHER / longest))
     for n in range(0, len(parts), together):
         audio = [torch.from_numpy(samples[first:end].copy()) for first, end in parts[n : n + together]]
-        enough = [recogniser.model.out_length(setting.features.frames(len(a))) > 0 for a in audio]
+        enough = [recogniser.model.out_length(recogniser.features.frames(len(a))) > 0 for a in audio]
         long_enough = [a for a, ok in zip(audio, enough, strict=True) if ok]
         spoken = iter(
             _texts(recogniser, pad_sequence(long_enough, batch_first=True), [len(a) for a in long_enough])

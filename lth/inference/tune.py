@@ -1,4 +1,4 @@
-"""Tuning of a language model's weight and a word's bonus on dev: ``python -m lth tune ticket=... decoder=beam``."""
+"""Tuning of a language model's weight and a word's bonus on dev."""
 
 import json
 import time

@@ -109,7 +109,7 @@ class Lottery:
                 wandb_run.record,
                 stored,
                 init=self.plan.init,
-                rewind=stored.point,
+                rewind=stored.rewind_weights,
                 about=self.tracker.about,
                 weights=self.tracker.options.log_weights,
             )

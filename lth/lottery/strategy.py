@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lth.errors import Infeasible, UserError
 from lth.lottery.setup.build import build
-from lth.tickets.allocation import ERK, Allocation, Excluding, Global, Layers, Layerwise, matching, rehearse
+from lth.tickets.allocation import ERK, Allocation, Excluding, Global, Layers, Layerwise, matching, simulate
 from lth.tickets.criterion import Criterion, Evidence
 from lth.tickets.mask import Mask
 from lth.tickets.prune import prune
@@ -82,11 +82,11 @@ class Strategy:
 
         Where whole groups go, the density that the rounds stay just above.
         """
-        room = {name: self.structure.room(bits) for name, bits in first.items()}
+        room = {name: self.structure.max_prunable(bits) for name, bits in first.items()}
         share = partial(self.fraction_to_prune, total=first.total)
         try:
             matching(self.exclude, list(first))
-            shares = rehearse(self.allocation, share, rounds, first.survivors(), layers, shapes_of(first), room)
+            shares = simulate(self.allocation, share, rounds, first.survivors(), layers, shapes_of(first), room)
             return [first.density * share for share in shares]
         except ValueError as error:
             raise Infeasible(f"strategy: {error}") from error

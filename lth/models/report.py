@@ -1,6 +1,6 @@
 """What a model costs and sees: parameters, multiply-accumulates, frames, receptive field."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MethodType, UnionType
@@ -131,7 +131,7 @@ def _running_sum(module: nn.RNNBase | MinRNN, x: Tensor, state: object = None) -
     return torch.cat(sums, -1), None
 
 
-def rows(model: nn.Module, parts: Sequence[Sequence[tuple[str, Sequence[str]]]]) -> list[tuple[str, str, Tensor, int]]:
+def rows(model: nn.Module, parts: Sequence[Iterable[tuple[str, Sequence[str]]]]) -> list[tuple[str, str, Tensor, int]]:
     """Return (layer, parameter, tensor, group) of everything prunable.
 
     Args:

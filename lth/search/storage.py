@@ -73,7 +73,7 @@ class Database:
                 url, engine_kwargs=arguments, heartbeat_interval=heartbeat, grace_period=2 * heartbeat
             )
         except ImportError as error:
-            raise UserError(f"storage={hidden(url)} needs a driver: pip install psycopg2-binary") from error
+            raise UserError(f'storage={hidden(url)} needs a driver: pip install "audio-lottery[postgres]"') from error
         except Exception as error:
             reason = str(getattr(error, "orig", None) or error).splitlines()[0]
             raise UserError(f"storage={hidden(url)} cannot be opened ({reason})") from error

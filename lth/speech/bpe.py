@@ -4,17 +4,16 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-import sentencepiece
 import torch
-from sentencepiece import sentencepiece_model_pb2 as protobuf
 from torch import Tensor
 
-from lth.errors import UserError
+from lth.errors import UserError, needs
 from lth.speech.tokens import CharacterTokens, Tokens
 
-_protobuf: Any = protobuf  # its classes are made when it is imported
+if TYPE_CHECKING:
+    import sentencepiece
 
 #: How sentencepiece writes the space that a piece begins with.
 SPACE = "\u2581"
@@ -40,10 +39,13 @@ class BPETokens:
             characters: to be spelled beside those that occur.
 
         Raises:
-            UserError: the texts have not as many pieces, or more characters.
+            UserError: sentencepiece is not installed, or the texts have not as many pieces, or more characters.
         """
         if size < 1:
             raise UserError(f"text.size={size} is too small: give the number of pieces, at least 1")
+        with needs("bpe", "text=bpe"):
+            import sentencepiece  # an extra, which many do without
+            from sentencepiece import sentencepiece_model_pb2
         file = io.BytesIO()
         try:
             sentencepiece.SentencePieceTrainer.train(
@@ -64,7 +66,8 @@ class BPETokens:
             )
         except RuntimeError as error:
             raise UserError(_too_many_or_few(size, str(error))) from error
-        return cls(piece.piece for piece in _protobuf.ModelProto.FromString(file.getvalue()).pieces[1:])
+        model = cast(Any, sentencepiece_model_pb2).ModelProto  # made when the module is imported
+        return cls(piece.piece for piece in model.FromString(file.getvalue()).pieces[1:])
 
     @property
     def key(self) -> str:
@@ -101,12 +104,16 @@ class BPETokens:
         return token > 0 and self.symbols[token - 1].startswith(SPACE)
 
     @cached_property
-    def _processor(self) -> sentencepiece.SentencePieceProcessor:
-        proto = _protobuf.ModelProto()
-        proto.trainer_spec.model_type = _protobuf.TrainerSpec.BPE
+    def _processor(self) -> "sentencepiece.SentencePieceProcessor":
+        with needs("bpe", "text=bpe"):
+            import sentencepiece
+            from sentencepiece import sentencepiece_model_pb2
+        protobuf = cast(Any, sentencepiece_model_pb2)  # whose classes are made when it is imported
+        proto = protobuf.ModelProto()
+        proto.trainer_spec.model_type = protobuf.TrainerSpec.BPE
         proto.normalizer_spec.name = "identity"
         unknown = proto.pieces.add(piece="<unk>", score=0.0)
-        unknown.type = _protobuf.ModelProto.SentencePiece.UNKNOWN
+        unknown.type = protobuf.ModelProto.SentencePiece.UNKNOWN
         for rank, piece in enumerate(self.symbols):  # what was merged first is merged first
             proto.pieces.add(piece=piece, score=-rank)
         return sentencepiece.SentencePieceProcessor(model_proto=proto.SerializeToString())

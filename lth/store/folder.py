@@ -25,7 +25,7 @@ RESERVED = ("store", "corpora", "multirun", "studies", "analysis")
 
 
 class ExperimentFolder:
-    """``outputs/<name>``; its ``experiment.json`` names the experiment and lists its finished rounds' keys."""
+    """The folder ``outputs/<name>``; its ``experiment.json`` names the experiment and lists its rounds' keys."""
 
     def __init__(
         self, path: Path, identity: str, id: str | None = None, report: Callable[[Path], object] | None = None
@@ -40,18 +40,21 @@ class ExperimentFolder:
 
     @property
     def name(self) -> str:
+        """Return the experiment's name: that of its folder."""
         return self.path.name
 
     @property
     def id(self) -> str:
+        """Return the id of its W&B runs; it stays the same when the experiment is resumed."""
         return self.state["id"]
 
     @property
     def identity(self) -> str:
+        """Return what makes the experiment this one: a hash of its round 0 and its strategy."""
         return self.state["identity"]
 
     def rounds_listed(self) -> int:
-        """Rounds this experiment has finished before, the dense one included."""
+        """Return how many rounds this experiment has finished before, the dense one included."""
         return len(self.state["keys"])
 
     def begin(self, config: DictConfig, init: Path, rounds: int, origin: Mapping = MappingProxyType({})) -> None:
@@ -62,7 +65,7 @@ class ExperimentFolder:
             "init": init.parent.name,
             "rounds": rounds,
             "result_version": RESULT_VERSION,
-            "command": shlex.join(["python", *sys.argv]),
+            "command": shlex.join([*sys.argv[0].split(), *sys.argv[1:]]),
             "finished": False,
             **origin,
         }
@@ -81,13 +84,13 @@ class ExperimentFolder:
         """Link a round and note its key, and the same of the early weights that it rewinds to."""
         _link(self._round(number), stored.path)
         self.state["keys"][number : number + 1] = [stored.key]
-        if stored.point is not None:
-            self.state["rewind"] = stored.point.parent.name
-            _link(self.path / "rewind.safetensors", stored.point)
+        if stored.rewind_weights is not None:
+            self.state["rewind"] = stored.rewind_weights.parent.name
+            _link(self.path / "rewind.safetensors", stored.rewind_weights)
         self._save()
 
     def mask(self, number: int) -> Mask | None:
-        """The mask of a round that is listed; None where it is not, or its mask is no longer whole."""
+        """Return the mask of a round that is listed; None where it is not, or its mask is no longer whole."""
         if number >= len(self.state["keys"]):
             return None
         try:
@@ -103,7 +106,7 @@ class ExperimentFolder:
         self._report(self.path)
 
     def rows(self) -> list[Row]:
-        """The rows of the rounds played so far, in order."""
+        """Return the rows of the rounds played so far, in order."""
         return [
             Row.from_metrics(stored.metrics, number, reused=stored.metrics["trained_by"] != self.id)
             for number, stored in sorted(self.rounds.items())
@@ -125,9 +128,9 @@ def claim(
     id: str | None = None,
     report: Callable[[Path], object] | None = None,
 ) -> Iterator[ExperimentFolder]:
-    """The folder of this experiment, for this process alone.
+    """Yield the folder of this experiment, for this process alone.
 
-    With an ``id``, it is that of the experiment resumed, and no other of the same identity will do.
+    With an ``id``, it is that of the experiment resumed, and never another of the same identity.
 
     It is the first of ``name``, ``name-2``, ``name-3``, … that is free or already holds this very experiment,
     so that another strategy under the same name never overwrites results.

@@ -27,7 +27,7 @@ class SourceExperiment:
     here: bool  # its config was recorded on this machine, and says where things lie
 
     def budget(self) -> int:
-        """Epochs that the lottery trained in all to find the ticket and train it."""
+        """Return the epochs that the lottery trained in all to find the ticket and train it."""
         return sum(row.epochs or 0 for row in self.rows)
 
 
@@ -36,12 +36,12 @@ class SourceTicket:
     """A mask, the init it rewinds to, and the way to what else is known of it.
 
     Args:
-        source: where it was found, as the user said it.
+        source: where it was found, as the user typed it.
         about: what is known of it: ``experiment`` (id), ``name``, ``round``, ``key`` and ``mask`` (digest).
         tokens: key of what its model puts out, where that is known.
         uses: the W&B artifacts of its init and mask.
         weights: reads its trained weights.
-        found: reads the experiment that found it.
+        experiment: reads the experiment that found it.
         epoch: of late rewinding: ``init`` are the weights at its end, and training goes on from there.
         home: the folder of the experiment that found it, if that is here.
     """
@@ -53,12 +53,12 @@ class SourceTicket:
     tokens: str | None
     uses: tuple[str, ...]
     weights: Callable[[], dict[str, Tensor]]
-    found: Callable[[], SourceExperiment]
+    experiment: Callable[[], SourceExperiment]
     epoch: int = 0
     home: Path | None = None
 
 
-class Late(NamedTuple):
+class RewindSource(NamedTuple):
     """What a ticket of late rewinding returns to: the weights at the end of an epoch of a round's training."""
 
     epoch: int
@@ -66,19 +66,19 @@ class Late(NamedTuple):
     round: str  # key of the round that stopped there; empty for a ticket that was given these weights as its init
 
 
-def late_point(about: Mapping, what: str) -> Late | None:
-    """What a mask file says of late rewinding; None where its ticket rewinds to the init."""
+def rewind_source(about: Mapping, what: str) -> RewindSource | None:
+    """Return what a mask file says of late rewinding; None where its ticket rewinds to the init."""
     if "rewind_epoch" not in about:
         return None
     epoch, weights, round = about["rewind_epoch"], about.get("rewind_weights"), about.get("rewind_round", "")
     digests = all(isinstance(text, str) and re.fullmatch(r"[0-9a-f]*", text) for text in (weights, round))
     if not (type(epoch) is int and epoch >= 1 and digests and weights):
         raise UserError(f"{what}: its mask makes no sense of what it rewinds to; fetch it again")
-    return Late(epoch, weights, round)
+    return RewindSource(epoch, weights, round)
 
 
 def read_init(path: Path) -> dict[str, Tensor]:
-    """The tensors of an init file; UserError when it is damaged."""
+    """Return the tensors of an init file; UserError when it is damaged."""
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:

@@ -13,7 +13,7 @@ from lth.files import read_json
 from lth.store.maskfile import load_mask
 from lth.store.rows import Row
 from lth.store.store import tensors_digest
-from lth.store.ticket import SourceExperiment, SourceTicket, late_point, read_init
+from lth.store.ticket import SourceExperiment, SourceTicket, read_init, rewind_source
 from lth.tracking.fetch import asking, connect, download
 from lth.tracking.remember import RUN_ID
 from lth.tracking.upload import unless_missing
@@ -42,7 +42,7 @@ def from_artifact(name: str, folder: Path) -> SourceTicket:
         run = artifact.logged_by()
         if run is None:
             raise UserError(f"{what}: the run that logged this mask is gone, and with it the way to its init")
-        late = late_point(about, what)
+        late = rewind_source(about, what)
         kind, file, lacks = "init", "init.safetensors", "no init"
         if late and late.round:  # then it returns to early weights, unless these were given as the init of round 0
             kind, file, lacks = "rewind", "weights.safetensors", f"no weights of epoch {late.epoch} to rewind to"

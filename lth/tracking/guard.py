@@ -23,7 +23,9 @@ class Guard:
         except Exception as error:
             if not self.broken:
                 reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-                remedy = remedy or f"upload what is missing later with: python -m lth sync {self.experiment}"
+                remedy = (
+                    remedy or f"upload what is missing later with: python -m lth sync experiments={self.experiment}"
+                )
                 log.warning("W&B tracking failed (%s). Training goes on and nothing is lost; %s", reason, remedy)
             self.broken = True
             return None

@@ -12,11 +12,12 @@ import pytest
 import wandb
 from rich.console import Console
 
-from lth.analysis.analyse import analyse, check, state
+from lth.analysis.analyse import analyse, state
 from lth.analysis.remote import bring
-from lth.commands.sync import sync
+from lth.commands.analyze import compare
 from lth.errors import UserError
 from lth.tracking.record import experiment_hash
+from lth.tracking.sync import sync
 from tests.analysis.folders import write_experiment
 from tests.configs import PROJECT, compose, compose_analysis
 from tests.loopback_wandb import fixture
@@ -96,8 +97,7 @@ def test_a_wrong_word_is_named(tmp_path, word):
     write_experiment(tmp_path, "demo")
     config = compose_analysis(f"outputs={tmp_path}", word)
     with pytest.raises(UserError, match=WRONG[word]):
-        check(config)
-        analyse(config, CONSOLE)
+        compare(config, "python analyze.py")
 
 
 def test_the_command_says_it_in_one_line(tmp_path):

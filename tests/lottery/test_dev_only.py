@@ -165,7 +165,11 @@ def lottery(*words, outputs, cache):
     """An experiment as a trial of a sweep plays it; its objectives after every round."""
     config = compose(*command(*WORDS, *words, outputs=outputs, cache=cache))
     heard = []
-    lth.lottery.trial.play(config, Console(quiet=True), lambda number, rows: heard.append(Outcome.of(rows).metrics()))
+
+    def on_round(number, rows):
+        heard.append(Outcome.of(rows).metrics())
+
+    lth.lottery.trial.run_seeds(config, Console(quiet=True), on_round, tests.lotteries.write_report)
     return heard
 
 

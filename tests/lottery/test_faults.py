@@ -155,8 +155,10 @@ def test_a_corrupt_mask_is_named_by_inspect_and_rebuilt_by_a_run(lottery, tmp_pa
     mask.write_bytes(data)
     capsys.readouterr()
     for target in (mask, tmp_path / "demo"):
-        assert inspect([str(target)]) == 2
-        assert re.search(r"^lth\.inspect: \S+/mask\.lth does not match its checksum", the_line(capsys))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sys.argv", ["lth", f"ticket={target}"])
+            assert inspect("python -m lth inspect") == 2
+        assert re.search(r"^lth inspect: \S+/mask\.lth does not match its checksum", the_line(capsys))
     with caplog.at_level(logging.WARNING):
         assert lottery() == 0
     assert f"{mask} does not match its checksum: set aside as" in caplog.text

@@ -140,5 +140,5 @@ def test_the_command(capsys):
     describe(names.compose(["model=deepspeech2_streaming", "model.lookahead=80"], "describe"))
     # 4 frames for each of lookahead, and 2 + 4 of the convolutions, seen from the third of the 4 it stands for
     assert "before it and 3.24 s after it" in capsys.readouterr().out
-    with pytest.raises(UserError, match="classes=1 will not do"):
+    with pytest.raises(UserError, match="classes=1 is no number of classes"):
         describe(names.compose(["classes=1"], "describe"))

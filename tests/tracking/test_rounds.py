@@ -189,7 +189,7 @@ def test_guard_returns_warns_once_and_never_raises(caplog):
     assert guard(lambda: 1 / 0) is None
     (warning,) = caplog.records
     assert warning.levelno == logging.WARNING
-    assert "python -m lth sync demo" in warning.getMessage()
+    assert "python -m lth sync experiments=demo" in warning.getMessage()
 
 
 def test_call_with_timeout_raises_what_the_call_raises():
@@ -287,7 +287,7 @@ def test_a_failing_server_does_not_stop_a_round(
     assert time.monotonic() - began < 60  # it would be the two rounds' timeouts, a few seconds
     assert [record.round for record in load_records(tmp_path / "demo")] == [0, 1]
     (warning,) = [r for r in caplog.records if r.name.startswith("lth")]
-    assert "python -m lth sync demo" in warning.getMessage()
+    assert "python -m lth sync experiments=demo" in warning.getMessage()
 
 
 def test_a_folder_that_cannot_be_written_does_not_stop_a_round(wandb_client, tmp_path, caplog):

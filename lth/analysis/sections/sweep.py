@@ -13,7 +13,7 @@ WER, DENSITY = "extreme_dev_wer", "extreme_density"
 
 
 def section(study: optuna.Study) -> Section:
-    """Front with hypervolume, importances, slices and cost of a search by `lth.commands.search`."""
+    """Front with hypervolume, importances, slices and cost of a search by `python -m lth search`."""
     trials = study.get_trials(deepcopy=False)
     done = [one for one in trials if one.state == TrialState.COMPLETE and "outcome" in one.user_attrs]
     text = [_cost(trials)]

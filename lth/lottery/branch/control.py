@@ -53,7 +53,7 @@ def control(config: DictConfig, console: Console, report: Report | None = None) 
         raise UserError(f"control={config.control} needs the ticket that it is a control of: ticket=")
     if ticket.mask.density == 1:
         raise UserError(f"ticket={ticket.source} keeps every weight: there is nothing to control for")
-    found = ticket.found()
+    found = ticket.experiment()
     base = setting_of(config, ticket, found)
     results, failed = [], []
     for kind in kinds:

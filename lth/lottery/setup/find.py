@@ -17,7 +17,7 @@ from lth.files import read_json
 from lth.store.maskfile import load_mask
 from lth.store.rows import read_csv, winning
 from lth.store.store import tensors_digest
-from lth.store.ticket import Late, SourceExperiment, SourceTicket, late_point, read_init
+from lth.store.ticket import RewindSource, SourceExperiment, SourceTicket, read_init, rewind_source
 from lth.tracking.record import RoundRecord, load_record, run_id
 
 ARTIFACT = re.compile(r"[^/\s:]+/[^/\s:]+/[^/\s:]+:[^/\s:]+")
@@ -57,7 +57,7 @@ def from_path(path: Path) -> SourceTicket:
     folder = path if path.is_dir() else path.parent
     mask, about = load_mask(folder / "mask.lth" if path.is_dir() else path)
     metrics = read_json(folder / "metrics.json")
-    late = late_point(about, f"ticket={path}")
+    late = rewind_source(about, f"ticket={path}")
     init = _init(folder, late.weights if late else metrics.get("inputs", {}).get("init"), late)
     if init is None:
         what, file = (f"the weights of epoch {late.epoch} that", "rewind") if late else ("the init", "init")
@@ -82,7 +82,7 @@ def from_path(path: Path) -> SourceTicket:
         metrics.get("inputs", {}).get("tokens"),
         uses_of(records) if len(records) == len(made_by) else (),
         weights=lambda: _weights(folder),
-        found=lambda: _found(path, home, number, metrics),
+        experiment=lambda: _found(path, home, number, metrics),
         epoch=late.epoch if late else 0,
         home=home,
     )
@@ -101,7 +101,7 @@ def uses_of(records: Mapping[str, RoundRecord]) -> tuple[str, ...]:
     )
 
 
-def _init(folder: Path, digest: str | None, late: Late | None) -> dict[str, Tensor] | None:
+def _init(folder: Path, digest: str | None, late: RewindSource | None) -> dict[str, Tensor] | None:
     beside, store = (folder, folder.absolute().parent.parent), folder.resolve().parent.parent
     places = [*(place / "init.safetensors" for place in beside), store / "inits" / str(digest) / "init.safetensors"]
     if late:

@@ -120,8 +120,9 @@ def bring(store: Store, key: str, remembered_round: RememberedRound) -> StoredRo
         if weights:
             remembered_round.fetch("model", "weights.safetensors", folder)
         sums = folder / SUMS
-        _check_files(folder, sums.read_text(encoding="utf-8"), remembered_round.run.name)
-        _check_key(folder, key, remembered_round.run.name)
+        who = str(remembered_round.run.name)
+        _check_files(folder, sums.read_text(encoding="utf-8"), who)
+        _check_key(folder, key, who)
         # What the weights must be if the round is trained again; `adding` writes the record's own checksums.
         sums.unlink() if weights else sums.rename(folder / "ORIGINAL_SUMS")
     return store[key]

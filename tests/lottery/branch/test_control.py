@@ -2,7 +2,6 @@
 
 import io
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,8 @@ import wandb
 from rich.console import Console
 from safetensors.torch import load_file
 
-import lth.commands.sync
+import lth.tracking.sync
+from lth.analysis.report import write_report
 from lth.errors import UserError
 from lth.lottery.branch.control import KINDS, control, control_seed
 from lth.store.maskfile import load_mask
@@ -35,7 +35,7 @@ def lottery(*overrides: str, outputs: Path, cache: Path) -> Path:
 def controls(*overrides: str, outputs: Path) -> str:
     """What is printed; only the ticket and places are said, the rest is the ticket's."""
     printed = io.StringIO()
-    control(compose(f"outputs={outputs}", *overrides), Console(file=printed, width=120))
+    control(compose(f"outputs={outputs}", *overrides), Console(file=printed, width=120), write_report)
     return printed.getvalue()
 
 
@@ -203,11 +203,10 @@ def test_another_setting_on_the_command_line_is_refused(played, cache):
     assert "reused" in done.stdout and (demo.parent / "elsewhere-02-control-sign/report.html").is_file()
 
 
-def test_lineage_of_controls_that_were_recorded_offline(wandb_server, cache, tmp_path, monkeypatch, capsys):
+def test_lineage_of_controls_that_were_recorded_offline(wandb_server, cache, tmp_path):
     demo = lottery("rounds=1", "tracking=offline", outputs=tmp_path, cache=cache)
     controls("control=[random,sign]", f"ticket={demo}/rounds/round-01", "name=a", outputs=tmp_path)
-    monkeypatch.setattr(sys, "argv", ["lth.commands.sync", "--outputs", str(tmp_path)])
-    assert lth.commands.sync.main() == 0, capsys.readouterr().err
+    assert [lth.tracking.sync.sync(folder) for folder in lth.tracking.sync.experiments([], tmp_path)] == [[]] * 3
     runs = {run.name: run for run in wandb.Api().runs(PROJECT)}
     assert len(runs) == 4
     for kind in ("random", "sign"):
@@ -246,10 +245,10 @@ def test_a_control_that_fails_leaves_the_others_alone(played, monkeypatch, tmp_p
     demo, _ = played
     original = lth.lottery.branch.control.run
 
-    def failing(config, *args, **kwargs):
-        if config.control == "random":
+    def failing(plan, *args, **kwargs):
+        if plan.config.control == "random":
             raise UserError("the loss is nan")
-        return original(config, *args, **kwargs)
+        return original(plan, *args, **kwargs)
 
     monkeypatch.setattr(lth.lottery.branch.control, "run", failing)
     with pytest.raises(UserError, match="random: the loss is nan"):

@@ -10,13 +10,14 @@ import wandb
 from omegaconf import OmegaConf
 from rich.console import Console
 
-import lth.commands.sync
 import lth.lottery.setup.recorded
+import lth.tracking.sync
 from lth.errors import UserError
 from lth.lottery.setup.recorded import relocate
 from lth.store.maskfile import load_mask
 from lth.tracking.fetch import download
 from lth.tracking.record import load_records, run_id
+from lth.tracking.upload import make_again
 from tests.configs import compose
 from tests.loopback_wandb import fixture
 from tests.loopback_wandb.played import play_all
@@ -105,14 +106,19 @@ def test_with_weights_a_round_comes_back_whole_and_nothing_is_trained_twice(wand
 def test_an_offline_experiment_is_there_once_it_is_uploaded(wandb_server, cache, tmp_path, monkeypatch):
     there, here = tmp_path / "there", tmp_path / "here"
     lottery("rounds=1", "tracking=offline", outputs=there, cache=cache)
-    assert not lth.commands.sync.sync(there / "demo")
+    assert not lth.tracking.sync.sync(there / "demo")
     monkeypatch.setattr(lth.lottery.setup.recorded, "command_overrides", lambda: [("corpus.cache", str(cache))])
     printed = lottery(f"resume={WHERE}/demo", "tracking=offline", outputs=here, cache=cache)
     assert "epoch" not in printed.partition("results in")[2]
     assert rows(here / "demo") == rows(there / "demo")
     assert not list((here / "demo/wandb").glob("offline-run-*"))  # W&B has these runs: nothing to upload twice
+    for record in load_records(here / "demo"):  # and could be given every artifact again
+        assert {artifact.type for artifact in record.artifacts} >= {"mask", "round"}
+        assert [make_again(here / "demo", artifact).digest for artifact in record.artifacts] == [
+            artifact.digest for artifact in record.artifacts
+        ]
     uploads = wandb_server.state.operations["CreateArtifact"]
-    assert not lth.commands.sync.sync(here / "demo")
+    assert not lth.tracking.sync.sync(here / "demo")
     assert wandb_server.state.operations["CreateArtifact"] == uploads
 
 
