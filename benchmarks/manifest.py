@@ -42,7 +42,7 @@ print(json.dumps({**now(), "imports": imports, **found, "fingerprint": setting.c
 
 
 def make(folder: Path, utterances: int, distinct: bool) -> None:
-    """Three manifests and their audio: one to four seconds of noise, texts of two to five of 5000 words."""
+    """Write three manifests and their audio: one to four seconds of noise, texts of two to five of 5000 words."""
     chance, stream = random.Random(0), np.random.default_rng(0)
     clips = [f"clips/{n}.flac" for n in range(FILES)]
     (folder / "clips").mkdir()
@@ -64,7 +64,7 @@ def make(folder: Path, utterances: int, distinct: bool) -> None:
 
 
 def first_batch(folder: Path) -> dict:
-    """What a process took that has only asked for its first batch."""
+    """Return what a process took that has only asked for its first batch."""
     words = [f"corpus.{split}={folder / f'{split}.jsonl'}" for split in ("train", "dev", "test")]
     command = [sys.executable, "-c", FIRST, *words, f"corpus.cache={folder / 'cache'}"]
     started = time.perf_counter()
@@ -73,14 +73,15 @@ def first_batch(folder: Path) -> dict:
 
 
 def main() -> None:
+    """Print one JSON document."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--utterances", type=int, default=300_000)
     parser.add_argument("--distinct", action="store_true")
-    said = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        make(folder, said.utterances, said.distinct)
-        report = {"benchmark": "manifest", **vars(said), "cpus": os.cpu_count(), "load": os.getloadavg()[0]}
+        make(folder, options.utterances, options.distinct)
+        report = {"benchmark": "manifest", **vars(options), "cpus": os.cpu_count(), "load": os.getloadavg()[0]}
         report |= {"processor": platform.processor() or platform.machine()}
         report |= {"cold": first_batch(folder), "warm": first_batch(folder)}
     print(json.dumps(report, indent=1))

@@ -41,7 +41,7 @@ MODELS = {
 
 
 def gemm_peak(precision: str, size: int = 2048, seconds: float = 1.0) -> float:
-    """GFLOP/s of the best of many square matrix products."""
+    """Return the GFLOP/s of the best of many square matrix products."""
     dtype = torch.bfloat16 if precision.startswith("bf16") else torch.float32
     a, b = torch.randn(size, size, dtype=dtype), torch.randn(size, size, dtype=dtype)
     best, end = float("inf"), time.perf_counter() + seconds
@@ -53,7 +53,7 @@ def gemm_peak(precision: str, size: int = 2048, seconds: float = 1.0) -> float:
 
 
 def subset(setting: ExperimentSetup, utterances: int) -> ExperimentSetup:
-    """The setting with an even sample of its train split, by duration, and one dev utterance."""
+    """Return the setting with an even sample of its train split, by duration, and one dev utterance."""
     cuts = setting.corpus.train.to_eager().sort_by_duration()
     chosen = [cut for n, cut in enumerate(cuts) if n * utterances // len(cuts) != (n - 1) * utterances // len(cuts)]
     corpus = replace(setting.corpus, train=type(cuts).from_cuts(chosen), dev=setting.corpus.dev.subset(first=1))
@@ -61,7 +61,7 @@ def subset(setting: ExperimentSetup, utterances: int) -> ExperimentSetup:
 
 
 def speed(setting: ExperimentSetup, density: float) -> float:
-    """Audio seconds a second over one epoch, at a random mask of this density."""
+    """Return audio seconds a second over one epoch, at a random mask of this density."""
     mask = setting.dense()
     if density < 1:
         generator = torch.Generator().manual_seed(0)

@@ -1,6 +1,7 @@
 """What a model costs, sees, and what of it may be pruned."""
 
 import json
+from typing import cast
 
 from omegaconf import DictConfig
 
@@ -26,7 +27,8 @@ def describe(config: DictConfig) -> dict:
     ratios = config.strategy.get("ratios")
     prunable = model.prunable()
     groups = min(len(ratios) if ratios is not None else 3, len(prunable))
-    layers = rows(model, split(list(prunable.items()), groups))
+    parts = cast(list, split(list(prunable.items()), groups))
+    layers = rows(model, parts)
     found = report(model, features.bins)
     rate = 1 / config.features.hop
     limit = round(LIMIT / rate, 3)

@@ -1,13 +1,14 @@
 """Attention models: the likeliest token at every step."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lth.models.attention import key_mask
+from lth.models.transformer import Transformer
 
 
 @torch.no_grad()
-def best_tokens(model: nn.Module, encoded: Tensor, lengths: Tensor) -> list[list[int]]:
+def best_tokens(model: Transformer, encoded: Tensor, lengths: Tensor) -> list[list[int]]:
     """Return for each utterance the likeliest next token again and again, until it is the end of the sentence.
 
     There are at most as many tokens as frames.

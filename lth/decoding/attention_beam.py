@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lth.decoding.prefix import CTCPrefixes
 from lth.models.attention import KeyValue
+from lth.models.transformer import Transformer
 from lth.speech.tokens import Tokens
 
 
@@ -77,14 +78,14 @@ class AttentionBeam:
             self.lm = LanguageModel(lm)
 
     @torch.no_grad()
-    def __call__(self, model: nn.Module, encoded: Tensor, lengths: Tensor) -> list[str]:
+    def __call__(self, model: Transformer, encoded: Tensor, lengths: Tensor) -> list[str]:
         """Return the texts of B utterances from what ``model`` returned: (B, T', units) and (B,) lengths."""
         return [
             self.tokens.decode(self.search(model, frames[None, :length]) if length else ())
             for frames, length in zip(encoded, lengths.tolist(), strict=True)
         ]
 
-    def search(self, model: nn.Module, encoded: Tensor) -> tuple[int, ...]:
+    def search(self, model: Transformer, encoded: Tensor) -> tuple[int, ...]:
         """Return the best tokens for the (1, T', units) that the encoder made of one utterance."""
         prefixes = CTCPrefixes(model.ctc(encoded)[0].float().log_softmax(-1).cpu())
         speech = model.decoder.key_values(encoded)
@@ -110,14 +111,14 @@ class AttentionBeam:
         return best_tokens
 
     def _attend(
-        self, model: nn.Module, live: list[Hypothesis], speech: list[KeyValue], kv_cache: list[KeyValue] | None
+        self, model: Transformer, live: list[Hypothesis], speech: list[KeyValue], kv_cache: list[KeyValue] | None
     ) -> tuple[Tensor, list[KeyValue]]:
         """Return (H, tokens) log probabilities of what comes next, and the decoder's keys and values."""
         last = torch.tensor([[h.tokens[-1] if h.tokens else 0] for h in live], device=speech[0][0].device)
         shape = (len(live), -1, -1, -1)
         speech = [(keys.expand(shape), values.expand(shape)) for keys, values in speech]
-        logits, kv_cache = model.decoder(last, torch.ones_like(last[:, 0]), speech, None, kv_cache)
-        return logits[:, -1].float().log_softmax(-1).cpu().double(), kv_cache
+        logits, key_values = model.decoder(last, torch.ones_like(last[:, 0]), speech, None, kv_cache)
+        return logits[:, -1].float().log_softmax(-1).cpu().double(), key_values
 
     def _extend(
         self, live: list[Hypothesis], completed: list[Hypothesis], scores: Tensor, prefixes: CTCPrefixes, states: Tensor

@@ -80,7 +80,7 @@ class Beam:
         model = LanguageModel(lm) if lm else None  # says what is wrong with a file, which flashlight does not
         with needs("lm", "decoder=beam"):
             import flashlight.lib.text.decoder  # noqa: F401 (torchaudio names no remedy for its absence)
-        if hotwords:
+        if hotwords and model and self.spellings:
             from lth.decoding.words import HotWords
 
             options = {"lm": HotWords(model, list(self.spellings), alpha, hotwords, boost), "lm_weight": 1.0}

@@ -47,7 +47,7 @@ class CTCDecode:
         processes: int | None = None,
     ):
         try:
-            from ctcdecode import CTCBeamDecoder
+            from ctcdecode import CTCBeamDecoder  # pyright: ignore - the optional package, not this module
         except ImportError:
             raise UserError(MISSING) from None
         if lm and space_of(tokens) is None:

@@ -1,5 +1,8 @@
 """The likeliest token at every step: ``decoder=greedy``, for every kind of model."""
 
+from collections.abc import Callable
+from typing import Any
+
 from torch import Tensor, nn
 
 from lth.decoding import attention, transducer
@@ -18,7 +21,12 @@ class Greedy:
 
     def __init__(self, tokens: Tokens, family: str):
         self.tokens = tokens
-        self.step = {"ctc": best_path, "transducer": transducer.best_tokens, "attention": attention.best_tokens}[family]
+        steps: dict[str, Callable[[Any, Tensor, Tensor], list[list[int]]]] = {
+            "ctc": best_path,
+            "transducer": transducer.best_tokens,
+            "attention": attention.best_tokens,
+        }
+        self.step = steps[family]
 
     def __call__(self, model: nn.Module, encoded: Tensor, lengths: Tensor) -> list[str]:
         """Return the texts of B utterances from what ``model`` returned: (B, T', units or tokens) and (B,) lengths."""

@@ -19,8 +19,8 @@ def vocabulary(lm: str | None, lexicon: str | None) -> list[str]:
     Raises:
         UserError: the file is not there, is no text, or has no words.
     """
-    key, path = ("decoder.lexicon", Path(lexicon)) if lexicon else ("decoder.lm", Path(lm))
-    path = path.expanduser()
+    key = "decoder.lexicon" if lexicon else "decoder.lm"
+    path = Path(lexicon or lm or "").expanduser()
     if not path.is_file():
         raise UserError(f"{key}={path} is no file; give one, or null")
     try:

@@ -137,9 +137,9 @@ def _discounts(counts: Mapping[NGram, int], order: int) -> tuple[float, float, f
     n = Counter(count for count in counts.values() if count <= 4)
     if all(n[count] for count in (1, 2, 3, 4)):
         y = n[1] / (n[1] + 2 * n[2])
-        discounts = tuple(k - (k + 1) * y * n[k + 1] / n[k] for k in (1, 2, 3))
-        if all(0 <= d <= k for k, d in enumerate(discounts, 1)):
-            return discounts
+        one, two, more = (k - (k + 1) * y * n[k + 1] / n[k] for k in (1, 2, 3))
+        if 0 <= one <= 1 and 0 <= two <= 2 and 0 <= more <= 3:
+            return one, two, more
     log.warning("%d-grams: too few counts to estimate discounts, %s are taken", order, FALLBACK)
     return FALLBACK
 

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from lth.models.transducer import State
+from lth.models.transducer import State, Transducer
 from lth.speech.tokens import Tokens
 
 
@@ -78,7 +78,7 @@ class RNNTBeam:
             self.lm = LanguageModel(lm)
 
     @torch.no_grad()
-    def __call__(self, model: nn.Module, encoded: Tensor, lengths: Tensor) -> list[str]:
+    def __call__(self, model: Transducer, encoded: Tensor, lengths: Tensor) -> list[str]:
         """Return the texts of B utterances from what ``model`` returned: (B, T', units) and (B,) lengths."""
         heard = model.joint.heard(encoded)
         return [
@@ -87,18 +87,18 @@ class RNNTBeam:
         ]
 
     @torch.no_grad()
-    def search(self, model: nn.Module, heard: Tensor) -> tuple[int, ...]:
+    def search(self, model: Transducer, heard: Tensor) -> tuple[int, ...]:
         """Return the best tokens for (T', units) frames, the encoder's part of the joint."""
         beam = self._predicted(model, [Hypothesis(state=self.lm.start if self.lm else None)], [0], None)
         for frame in heard:
             beam = self._frame(model, frame, beam)
         return max(beam, key=self._final).tokens
 
-    def _frame(self, model: nn.Module, heard: Tensor, live: list[Hypothesis]) -> list[Hypothesis]:
+    def _frame(self, model: Transducer, heard: Tensor, live: list[Hypothesis]) -> list[Hypothesis]:
         """Return the best texts after one more frame, the best first."""
         done: dict[tuple[int, ...], Hypothesis] = {}
         for spoken in range(self.most + 1):
-            logits = model.joint(heard + torch.stack([h.predicted for h in live]))
+            logits = model.joint(heard + torch.stack([cast(Tensor, h.predicted) for h in live]))
             scores = logits.float().log_softmax(-1).cpu().double().numpy()
             for h, blank in zip(live, scores[:, 0].tolist(), strict=True):
                 _add(done, replace(h, score=h.score + blank))
@@ -113,7 +113,7 @@ class RNNTBeam:
     def _best(self, hypotheses: dict) -> list[Hypothesis]:
         return sorted(hypotheses.values(), key=lambda h: -h.value)[: self.width]
 
-    def _extended(self, model: nn.Module, live: list[Hypothesis], scores: np.ndarray, bar: float) -> list[Hypothesis]:
+    def _extended(self, model: Transducer, live: list[Hypothesis], scores: np.ndarray, bar: float) -> list[Hypothesis]:
         """Return the best texts with one token more."""
         completed = [self._completed(h) for h in live]
         extended: dict[tuple[int, ...], Hypothesis] = {}
@@ -127,17 +127,20 @@ class RNNTBeam:
                     _add(extended, new)
         best = self._best(extended)
         return (
-            self._predicted(model, best, [h.tokens[-1] for h in best], [h.predictor_state for h in best])
+            self._predicted(model, best, [h.tokens[-1] for h in best], [cast(State, h.predictor_state) for h in best])
             if best
             else []
         )
 
     def _predicted(
-        self, model: nn.Module, texts: list[Hypothesis], last: list[int], states: list[State] | None
+        self, model: Transducer, texts: list[Hypothesis], last: list[int], states: list[State] | None
     ) -> list[Hypothesis]:
         """Return the texts with what the predictor makes of their ``last`` tokens."""
         token = torch.tensor(last, device=model.predictor.output.weight.device)[:, None]
-        state = None if states is None else tuple(torch.cat(part, 1) for part in zip(*states, strict=True))
+        state = None
+        if states is not None:
+            hidden, cells = zip(*states, strict=True)
+            state = (torch.cat(hidden, 1), torch.cat(cells, 1))
         predicted, (h, c) = model.predictor(token, torch.ones_like(token[:, 0]), state)
         return [
             replace(text, predicted=predicted[n, 0], predictor_state=(h[:, n : n + 1], c[:, n : n + 1]))

@@ -1,9 +1,9 @@
 """Transducers: the likeliest token at every step."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from lth.models.transducer import State
+from lth.models.transducer import State, Transducer
 
 #: Tokens that may come of one frame, so that a model that never says blank comes to an end.
 MOST = 10
@@ -13,7 +13,7 @@ MOST = 10
 Prediction = tuple[Tensor, State]
 
 
-def best_tokens(model: nn.Module, encoded: Tensor, lengths: Tensor, most: int = MOST) -> list[list[int]]:
+def best_tokens(model: Transducer, encoded: Tensor, lengths: Tensor, most: int = MOST) -> list[list[int]]:
     """Return for each utterance the likeliest tokens of each frame until the blank comes.
 
     This is Graves (2012), section 2.5, with a beam of one.
@@ -29,7 +29,7 @@ def best_tokens(model: nn.Module, encoded: Tensor, lengths: Tensor, most: int = 
 
 @torch.no_grad()
 def continue_decoding(
-    model: nn.Module, encoded: Tensor, lengths: Tensor, prediction: Prediction | None, most: int = MOST
+    model: Transducer, encoded: Tensor, lengths: Tensor, prediction: Prediction | None, most: int = MOST
 ) -> tuple[list[list[int]], Prediction]:
     """Decode the next frames of utterances, as ``best_tokens`` does.
 
@@ -55,6 +55,7 @@ def continue_decoding(
             emitted.append(token)
             new, after = model.predictor(token[:, None], ones, state)
             predicted = torch.where(speaks[:, None, None], new, predicted)
-            state = tuple(torch.where(speaks[None, :, None], b, a) for a, b in zip(state, after, strict=True))
+            hidden, cells = (torch.where(speaks[None, :, None], b, a) for a, b in zip(state, after, strict=True))
+            state = (hidden, cells)
     tokens = torch.stack(emitted, 1).tolist() if emitted else [[] for _ in lengths]
     return [[token for token in sentence if token] for sentence in tokens], (predicted, state)

@@ -1,13 +1,16 @@
 """Streaming: audio to text while it is still being spoken, by a causal network."""
 
 from itertools import pairwise
+from typing import cast
 
 import torch
 
 from lth.decoding.greedy import Greedy
-from lth.decoding.transducer import continue_decoding
+from lth.decoding.transducer import Prediction, continue_decoding
 from lth.errors import UserError
+from lth.models.ctc import CTCModel
 from lth.models.streaming import Stream, Window
+from lth.models.transducer import Transducer
 from lth.training.recogniser import Recogniser
 
 
@@ -21,7 +24,7 @@ class Listener:
     def __init__(self, recogniser: Recogniser):
         model = recogniser.model
         try:
-            self.stream = Stream(model.encoder if model.family == "transducer" else model)
+            self.stream = Stream(cast(Transducer, model).encoder if model.family == "transducer" else model)
             self.window = Window(recogniser.features.size, recogniser.features.hop)
         except ValueError as error:
             raise UserError(f"stream= cannot be had of this network: {error}") from None
@@ -37,7 +40,8 @@ class Listener:
         self.emitted: list[int] = []
         self.text = ""
         self._tokens = {"ctc": self._of_ctc, "transducer": self._of_transducer}[model.family]
-        self._token, self._prediction = 0, None
+        self._token = 0
+        self._prediction: Prediction | None = None
 
     @torch.no_grad()
     def __call__(self, samples: torch.Tensor, last: bool = False) -> str:
@@ -56,12 +60,12 @@ class Listener:
         return self.text[len(before) :]
 
     def _of_ctc(self, frames: torch.Tensor) -> list[int]:
-        path = [self._token, *self.model.output(frames)[0].argmax(-1).tolist()]
+        path = [self._token, *cast(CTCModel, self.model).output(frames)[0].argmax(-1).tolist()]
         self._token = path[-1]
         return [token for before, token in pairwise(path) if token not in (0, before)]
 
     def _of_transducer(self, frames: torch.Tensor) -> list[int]:
         (tokens,), self._prediction = continue_decoding(
-            self.model, frames, torch.tensor([frames.shape[1]], device=self.device), self._prediction
+            cast(Transducer, self.model), frames, torch.tensor([frames.shape[1]], device=self.device), self._prediction
         )
         return tokens

@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor, nn
+from torch import Tensor
 
 from lth.decoding.greedy import Greedy
 from lth.inference.transcribe import read_recording, transcribe_pieces
 from lth.lottery.setup.build import build, make
 from lth.lottery.setup.find import from_path
 from lth.lottery.setup.names import check_recorded
+from lth.models.ctc import Model
 from lth.speech import bpe
 from lth.speech.features import Features
 from lth.speech.tokens import Tokens
@@ -43,7 +44,7 @@ class LoadedTicket:
     tokens: Tokens = field(repr=False)
     config: DictConfig = field(repr=False)
 
-    def model(self, trained: bool = True) -> nn.Module:
+    def model(self, trained: bool = True) -> Model:
         """Return the model, ready to evaluate, with its trained weights, or with its init where the mask keeps it.
 
         It reads (B, T, bins) features and (B,) lengths; see `features`.
@@ -65,7 +66,7 @@ class LoadedTicket:
         """
         model = self.model()
         untrained = {"augment": None, "lr": 0.0, "weight_decay": 0.0, "rate": fixed, "utterances": 1, "seed": 0}
-        decoder = Greedy(self.tokens, str(model.family))
+        decoder = Greedy(self.tokens, model.family)
         recogniser = Recogniser(model, self.features, decoder, ctc=ctc, **untrained).eval()
         samples = read_recording(Path(file).expanduser())
         return transcribe_pieces(str(file), samples, recogniser, longest)["text"]

@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -29,7 +29,7 @@ def transcribe(config: DictConfig) -> list[dict]:
     from lth.inference.trained import load_trained
     from lth.speech.segmentation import WINDOW
 
-    files = OmegaConf.to_container(config)["audio"]
+    files = cast(dict, OmegaConf.to_container(config))["audio"]
     files = [files] if isinstance(files, str) else files
     if not files or not all(isinstance(file, str) for file in files):
         raise UserError("audio= is missing: name recordings, such as audio=[a.wav,b.flac]")

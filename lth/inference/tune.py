@@ -2,6 +2,7 @@
 
 import json
 import time
+from typing import cast
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -26,7 +27,8 @@ def tune(config: DictConfig, console) -> dict:
         raise UserError(
             "there is nothing to tune: name a beam search and a language model, decoder=beam decoder.lm=FILE"
         )
-    spans = {name: OmegaConf.to_container(config)[name] for name in ("alpha", "beta")}
+    values = cast(dict, OmegaConf.to_container(config))
+    spans = {name: values[name] for name in ("alpha", "beta")}
     for name, span in spans.items():
         if not (isinstance(span, list) and len(span) == 2 and all(isinstance(v, int | float) for v in span)):
             raise UserError(f"{name}={span} is not a pair of numbers: give two, such as [0,3]")
@@ -46,7 +48,8 @@ def tune(config: DictConfig, console) -> dict:
         return score(texts, hypotheses).wer
 
     def decoder_with(**weights):
-        return with_decoder(setting, OmegaConf.merge(setting.config.decoder, weights)).decoder(recogniser.model.family)
+        decoder = cast(DictConfig, OmegaConf.merge(setting.config.decoder, weights))
+        return with_decoder(setting, decoder).decoder(recogniser.model.family)
 
     def objective(trial: optuna.Trial) -> float:
         return wer(decoder_with(**{name: round(trial.suggest_float(name, *span), 3) for name, span in spans.items()}))

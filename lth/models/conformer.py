@@ -9,12 +9,13 @@ evaluates, with whatever hooks they have.
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 from torch import Tensor, nn
 
 from lth.models.attention import Attention, key_mask
 from lth.models.ctc import CTCModel
-from lth.models.lengths import FrameBatchNorm, valid_frames
+from lth.models.lengths import FrameBatchNorm, Length, valid_frames
 from lth.models.subsampling import Subsampling
 
 #: What ``prunable`` may be.
@@ -158,7 +159,7 @@ class Conformer(CTCModel):
         self.subsampling = Subsampling(features, channels, units[0], convolutions)
         self.dropout = nn.Dropout(dropout)
         of = [stage for stage, count in enumerate(layers) for _ in range(count)]
-        self.blocks = nn.ModuleList(
+        blocks = nn.ModuleList(
             Block(
                 units[stage],
                 heads,
@@ -171,6 +172,7 @@ class Conformer(CTCModel):
             )
             for stage, then in pairwise([*of, of[-1]])
         )
+        self.blocks = cast(Sequence[Block], blocks)
         self.output = nn.Linear(units[-1], tokens)
 
     def encode(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -186,7 +188,7 @@ class Conformer(CTCModel):
         x, lengths = self.encode(x, lengths)
         return self.output(x), lengths
 
-    def out_length(self, length):
+    def out_length(self, length: Length) -> Length:
         """Return the output frames for ``length`` input frames, an int or a tensor of them."""
         length = self.subsampling.out_length(length)
         for block in self.blocks:

@@ -1,12 +1,13 @@
 """DeepSpeech2: convolutions over the spectrogram, recurrent layers, one linear layer (Amodei et al. 2016)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lth.models.ctc import CTCModel
-from lth.models.lengths import FrameBatchNorm, reverse_within, valid_frames
+from lth.models.lengths import FrameBatchNorm, Length, reverse_within, valid_frames
 from lth.models.mingru import MinGRU, MinLSTM
 
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "mingru": MinGRU, "minlstm": MinLSTM}
@@ -28,13 +29,14 @@ class ConvBlock(nn.Module):
         padding: Sequence[int] | None = None,
     ):
         super().__init__()
-        padding = tuple(size // 2 for size in kernel) if padding is None else tuple(padding)
-        self.conv = nn.Conv2d(inputs, outputs, tuple(kernel), tuple(stride), padding, bias=False)
+        padding = [size // 2 for size in kernel] if padding is None else padding
+        sizes = (pair(kernel), pair(stride), pair(padding))
+        self.conv = nn.Conv2d(inputs, outputs, *sizes, bias=False)
         self.norm = FrameBatchNorm(outputs)
 
-    def out_length(self, length):
+    def out_length(self, length: Length) -> Length:
         """Return the output frames for ``length`` input frames, an int or a tensor of them."""
-        kernel, stride, padding = self.conv.kernel_size[1], self.conv.stride[1], self.conv.padding[1]
+        kernel, stride, padding = self.conv.kernel_size[1], self.conv.stride[1], pair(self.conv.padding)[1]
         return (length + 2 * padding - kernel) // stride + 1
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -126,23 +128,23 @@ class DeepSpeech2(CTCModel):
                 f"rnn is {' or '.join(CELLS)}, layers at least 1 and lookahead not negative, "
                 f"not {rnn}, {layers} and {lookahead}"
             )
-        self.convs = nn.ModuleList()
+        convs = nn.ModuleList()
         channels, bins = 1, features
         for block in conv:
             convolution = ConvBlock(channels, block["channels"], block["kernel"], block["stride"], block.get("padding"))
-            self.convs.append(convolution)
-            size, stride, padding = (
-                option[0] for option in (block["kernel"], block["stride"], convolution.conv.padding)
-            )
+            convs.append(convolution)
+            size, stride, padding = block["kernel"][0], block["stride"][0], pair(convolution.conv.padding)[0]
             channels, bins = block["channels"], (bins + 2 * padding - size) // stride + 1
         if bins < 1:
             raise ValueError(
                 f"the convolutions leave nothing of {features} bins a frame; use features with more of them"
             )
-        self.rnns = nn.ModuleList(
+        self.convs = cast(Sequence[ConvBlock], convs)
+        rnns = nn.ModuleList(
             RecurrentBlock(rnn, units if n else channels * bins, units, bidirectional=bidirectional, norm=n > 0)
             for n in range(layers)
         )
+        self.rnns = cast(Sequence[RecurrentBlock], rnns)
         self.lookahead = Lookahead(units, lookahead) if lookahead and not bidirectional else None
         self.dropout = nn.Dropout(dropout)
         self.norm = FrameBatchNorm(units)
@@ -166,7 +168,7 @@ class DeepSpeech2(CTCModel):
         x, lengths = self.encode(x, lengths)
         return self.output(x), lengths
 
-    def out_length(self, length):
+    def out_length(self, length: Length) -> Length:
         """Return the output frames for ``length`` input frames, an int or a tensor of them."""
         for block in self.convs:
             length = block.out_length(length)
@@ -176,6 +178,12 @@ class DeepSpeech2(CTCModel):
         """Return the prunable parameters by layer, from input to output, as in Ding et al. (2022): convolutions, input
         and recurrent matrices in both directions, linear; never a bias, a norm or the lookahead."""
         return matrices(self)
+
+
+def pair(option: Iterable[int | str]) -> tuple[int, int]:
+    """Return an option of a convolution over (frequency, time) as two numbers."""
+    frequency, time = option
+    return cast(int, frequency), cast(int, time)
 
 
 def matrices(model: nn.Module) -> dict[str, list[str]]:

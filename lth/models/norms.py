@@ -1,11 +1,12 @@
 """Norms of what a model's matrices are multiplied with, taken while it runs."""
 
 from functools import partial
-from typing import Self
+from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
 
+from lth.models.ctc import Model
 from lth.models.lengths import OverTokens, valid_frames
 
 
@@ -23,7 +24,7 @@ class InputNorms:
         ValueError: a recurrent module of several layers or directions, or a convolution in groups.
     """
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: Model):
         self._squares: dict[str, Tensor] = {}
         self._model = model
         self._lengths: dict[int, Tensor] = {}  # by the number of frames they are lengths in
@@ -48,7 +49,7 @@ class InputNorms:
         convolution."""
         return {name: squares.sqrt().float()[None] for name, squares in self._squares.items()}
 
-    def _begin(self, model: nn.Module, args: tuple) -> None:
+    def _begin(self, model: Model, args: tuple) -> None:
         x, lengths = args
         self._lengths = {x.shape[1]: lengths, model.out_length(x.shape[1]): model.out_length(lengths)}
 
@@ -92,7 +93,7 @@ class InputNorms:
     def _conv(self, name: str, module: nn.Conv2d, args: tuple, result: Tensor) -> None:
         if module.groups > 1:
             raise ValueError("Norms are not taken of convolutions in groups.")
-        down, across = module.padding
+        down, across = cast(tuple[int, int], module.padding)
         x = nn.functional.pad(args[0].double().square(), (across, across, down, down))
         rows, columns = (
             (torch.arange(size)[:, None] * dilation + torch.arange(places) * stride).to(x.device)
@@ -122,7 +123,8 @@ class InputNorms:
     def _conv_lengths(self, module: nn.Conv1d | nn.Conv2d, frames: int, places: int) -> None:
         if frames in self._lengths:
             spread = module.dilation[-1] * (module.kernel_size[-1] - 1)
-            lengths = (self._lengths[frames] + 2 * module.padding[-1] - spread - 1) // module.stride[-1] + 1
+            padding = cast(int, module.padding[-1])
+            lengths = (self._lengths[frames] + 2 * padding - spread - 1) // module.stride[-1] + 1
             self._lengths[places] = lengths
 
 

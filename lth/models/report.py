@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from lth.models.ctc import Model
 from lth.models.mingru import MinRNN
 
 #: Input frames of the pass that is counted.
@@ -40,7 +41,7 @@ class Report:
     receptive: tuple[int | None, int | None]
 
 
-def report(model: nn.Module, bins: int) -> Report:
+def report(model: Model, bins: int) -> Report:
     """Measure a model on the CPU; its weights are changed, and the global random stream is not."""
     with torch.random.fork_rng(devices=[]):
         parameters = dict(model.named_parameters())

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lth.models.ctc import CTCModel
 from lth.models.deepspeech2 import CELLS, matrices
-from lth.models.lengths import reverse_within, valid_frames
+from lth.models.lengths import Length, reverse_within, valid_frames
 
 
 class ResidualConvs(nn.Module):
@@ -89,8 +89,9 @@ class ResidualDeepSpeech2(CTCModel):
         self.linear = nn.Linear(channels * bins, units)
         self.rnns, width = nn.ModuleList(), units
         for _ in range(layers):
-            self.rnns.append(NormedRecurrent(rnn, width, units, bidirectional=bidirectional, dropout=dropout))
-            width = self.rnns[-1].outputs
+            layer = NormedRecurrent(rnn, width, units, bidirectional=bidirectional, dropout=dropout)
+            self.rnns.append(layer)
+            width = layer.outputs
         self.output = nn.Linear(width, tokens)
 
     def encode(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -109,7 +110,7 @@ class ResidualDeepSpeech2(CTCModel):
         x, lengths = self.encode(x, lengths)
         return self.output(x), lengths
 
-    def out_length(self, length):
+    def out_length(self, length: Length) -> Length:
         """Return the output frames for ``length`` input frames, an int or a tensor of them."""
         return (length - 1) // 2 + 1
 

@@ -1,10 +1,10 @@
 """A causal DeepSpeech2 that hears frames as they come; its logits are those of the whole utterance."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lth.models.deepspeech2 import ConvBlock, DeepSpeech2
+from lth.models.deepspeech2 import ConvBlock, DeepSpeech2, pair
 from lth.models.lengths import FrameBatchNorm
 
 
@@ -42,7 +42,7 @@ class Stream:
         ValueError: a model of another kind, one that hears backwards, or one that is training.
     """
 
-    def __init__(self, model: DeepSpeech2):
+    def __init__(self, model: nn.Module):
         causal = "only a causal DeepSpeech2 can be streamed, such as model=deepspeech2_streaming"
         if not isinstance(model, DeepSpeech2):
             raise ValueError(f"{causal}; this is a {type(model).__name__}")
@@ -53,7 +53,9 @@ class Stream:
         self.model = model
         self.windows = [_window(block) for block in model.convs]
         self.states: list = [None] * len(model.rnns)
-        self.ahead = model.lookahead and Window(model.lookahead.context + 1, after=model.lookahead.context)
+        self.ahead = (
+            None if model.lookahead is None else Window(model.lookahead.context + 1, after=model.lookahead.context)
+        )
 
     @torch.no_grad()
     def __call__(self, x: Tensor, last: bool = False) -> Tensor:
@@ -68,7 +70,7 @@ class Stream:
             x = _convolved(block, window(x, last))
         x = x.permute(0, 3, 1, 2).flatten(2)
         x = self._recurrent(x) if x.shape[1] else x.new_zeros(len(x), 0, self.model.norm.num_features)
-        if self.ahead is not None:
+        if self.ahead is not None and self.model.lookahead is not None:
             x = self.ahead(x.transpose(1, 2), last)
             x = self.model.lookahead.rows(x) if x.shape[-1] else x.transpose(1, 2)
         return _normalised(self.model.norm, x)
@@ -81,13 +83,13 @@ class Stream:
 
 
 def _window(block: ConvBlock) -> Window:
-    size, stride, padding = (option[1] for option in (block.conv.kernel_size, block.conv.stride, block.conv.padding))
-    return Window(size, stride, before=padding, after=padding)
+    padding = pair(block.conv.padding)[1]
+    return Window(block.conv.kernel_size[1], block.conv.stride[1], before=padding, after=padding)
 
 
 def _convolved(block: ConvBlock, x: Tensor) -> Tensor:
     """Map the (B, C, F, T) frames under the convolution to its (B, C', F', T') outputs."""
-    conv, padding = block.conv, block.conv.padding[0]
+    conv, padding = block.conv, pair(block.conv.padding)[0]
     if not x.shape[-1]:
         bins = (x.shape[2] + 2 * padding - conv.kernel_size[0]) // conv.stride[0] + 1
         return x.new_zeros(len(x), conv.out_channels, bins, 0)

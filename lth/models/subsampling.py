@@ -3,6 +3,8 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lth.models.lengths import Length
+
 
 class Subsampling(nn.Module):
     """Convolutions that each halve the frame rate, and a linear layer (Karita et al. 2019, with two of them).
@@ -17,7 +19,7 @@ class Subsampling(nn.Module):
         self.convolutions = convolutions
         self.linear = nn.Linear((channels if convolutions else 1) * self.out_length(features), units)
 
-    def out_length(self, length):
+    def out_length(self, length: Length) -> Length:
         """Return the output frames for ``length`` input frames, an int or a tensor of them."""
         for _ in range(self.convolutions):
             length = (length - 3) // 2 + 1

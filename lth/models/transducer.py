@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchaudio.functional import rnnt_loss
 
-from lth.models.ctc import CTCLoss, CTCModel
-from lth.models.lengths import OverTokens
+from lth.models.ctc import CTCLoss, CTCModel, Model
+from lth.models.lengths import Length, OverTokens
 
 #: Hidden and cell values of the prediction network, each (1, B, units).
 State = tuple[Tensor, Tensor]
@@ -36,8 +36,8 @@ class Predictor(OverTokens):
         Args:
             state: returned by the call for the tokens before these.
         """
-        x, state = self.rnn(self.dropout(self.embedding(tokens)), state)
-        return self.output(self.dropout(x)), state
+        x, after = self.rnn(self.dropout(self.embedding(tokens)), state)
+        return self.output(self.dropout(x)), after
 
 
 class Joint(nn.Module):
@@ -55,7 +55,7 @@ class Joint(nn.Module):
         return self.output(torch.tanh(pairs))
 
 
-class Transducer(nn.Module):
+class Transducer(Model):
     """A transducer: an encoder, a prediction network and their joint.
 
     The logits of a batch are its longest utterance's frames times its longest text's tokens times the classes, and
@@ -99,7 +99,7 @@ class Transducer(nn.Module):
             raise ValueError(f"encoder is a CTC model, not a {type(self.encoder).__name__}")
         units = self.encoder.output.in_features
         if not ctc_weight:
-            self.encoder.output = None
+            self.encoder.register_module("output", None)
         self.predictor = Predictor(tokens, predictor, joint, dropout)
         self.joint = Joint(units, joint, tokens)
 
@@ -149,7 +149,7 @@ class Transducer(nn.Module):
         logits = self.joint(self.joint.heard(encoded) + predicted)
         return torch.cat([logits, self.encoder.output(encoded)], -1) if self.ctc_weight else logits
 
-    def out_length(self, length):
+    def out_length(self, length: Length) -> Length:
         """Return the encoder's frames for ``length`` input frames, an int or a tensor of them."""
         return self.encoder.out_length(length)
 

@@ -1,14 +1,15 @@
 """An attention encoder-decoder that is trained by CTC as well (Watanabe et al. 2017; Karita et al. 2019)."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lth.models.attention import Attention, FeedForward, KeyValue, Positions, key_mask
-from lth.models.ctc import CTCLoss, ctc_frames
-from lth.models.lengths import OverTokens, valid_frames
+from lth.models.ctc import CTCLoss, Model, ctc_frames
+from lth.models.lengths import Length, OverTokens, valid_frames
 from lth.models.subsampling import Subsampling
 
 
@@ -64,7 +65,8 @@ class TextDecoder(OverTokens):
         self.embedding = nn.Embedding(tokens, units)
         nn.init.normal_(self.embedding.weight, std=units**-0.5)
         self.positions = Positions(dropout)
-        self.layers = nn.ModuleList(DecoderLayer(units, heads, hidden, dropout) for _ in range(layers))
+        blocks = nn.ModuleList(DecoderLayer(units, heads, hidden, dropout) for _ in range(layers))
+        self.layers = cast(Sequence[DecoderLayer], blocks)
         self.norm = nn.LayerNorm(units)
         self.output = nn.Linear(units, tokens)
 
@@ -94,7 +96,7 @@ class TextDecoder(OverTokens):
         return self.output(self.norm(x)), key_values
 
 
-class Transformer(nn.Module):
+class Transformer(Model):
     """An encoder-decoder, trained by ``ctc_weight`` of CTC on the encoder's frames and the rest of cross-entropy.
 
     Token 0 is the blank of CTC and both the start and the end of a sentence for the decoder.
@@ -170,7 +172,7 @@ class Transformer(nn.Module):
         logits, _ = self.decoder(steps, steps[:, 0], self.decoder.key_values(encoded), None)
         return torch.cat([self.ctc(encoded), logits], -1)
 
-    def out_length(self, length):
+    def out_length(self, length: Length) -> Length:
         """Return the encoder's frames for ``length`` input frames, an int or a tensor of them."""
         return self.subsampling.out_length(length)
 

@@ -1,15 +1,15 @@
 """Padded batches of utterances of similar length, by count or by total duration."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, cast
 
 import numpy as np
 import torch
-from lhotse import CutSet
-from lhotse.cut import Cut
+from lhotse import CutSet, MonoCut
 from lhotse.dataset import DynamicBucketingSampler
 from lhotse.dataset.sampling import SimpleCutSampler
-from lightning import LightningDataModule
+from lightning import LightningDataModule, Trainer
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
 
@@ -26,7 +26,7 @@ class AudioMemory:
         self._samples_left = round(hours * 3600 * 16_000)
         self._kept: dict[str, np.ndarray] = {}
 
-    def __call__(self, cut: Cut) -> np.ndarray:
+    def __call__(self, cut: MonoCut) -> np.ndarray:
         """Return the cut's samples, float32 (S,) in [-1, 1]."""
         kept = self._kept.get(cut.id)
         if kept is None:
@@ -60,9 +60,9 @@ class Utterances(Dataset):
         self.effects = (*effects, noise)
         self.epoch = 0
 
-    def __getitem__(self, cuts: CutSet) -> dict:
+    def __getitem__(self, cuts: Collection[MonoCut]) -> dict:
         audio = [torch.from_numpy(self._samples(cut)) for cut in cuts]
-        texts = [cut.supervisions[0].text for cut in cuts]
+        texts = [cast(str, cut.supervisions[0].text) for cut in cuts]
         tokens = [self.tokens.encode(text) for text in texts]
         return {
             "audio": pad_sequence(audio, batch_first=True),
@@ -74,7 +74,7 @@ class Utterances(Dataset):
             "speakers": [cut.supervisions[0].speaker for cut in cuts],
         }
 
-    def _samples(self, cut: Cut) -> np.ndarray:
+    def _samples(self, cut: MonoCut) -> np.ndarray:
         samples = self.memory(cut)
         for effect in self.effects:
             samples = effect(samples, split=self.split, utterance=cut.id, epoch=self.epoch, seed=self.seed)
@@ -104,7 +104,7 @@ def train_loader(
             max_cuts=None if max_duration else batch_size,
             max_duration=max_duration,
             num_buckets=buckets,
-            duration_bins=[] if buckets == 1 else None,  # lhotse has no estimate for a single bucket
+            duration_bins=cast(Any, [] if buckets == 1 else None),  # lhotse has no estimate for a single bucket
             shuffle=True,
             seed=utterances.seed,
             sync_buckets=True,  # without it lhotse 1.33 ends an epoch at the first empty bucket
@@ -120,7 +120,7 @@ def test_loader(
     sampler = SimpleCutSampler(
         cuts.to_eager().sort_by_duration(),
         max_cuts=None if max_duration else batch_size,
-        max_duration=max_duration,
+        max_duration=cast(Any, max_duration),  # None is none, whatever lhotse's annotation says
         shuffle=False,
     )
     return DataLoader(utterances, sampler=sampler, batch_size=None, num_workers=workers)
@@ -135,7 +135,7 @@ class Batches(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Return the train batches of the current epoch."""
-        return self._train(self.trainer.current_epoch)
+        return self._train(cast(Trainer, self.trainer).current_epoch)
 
     def val_dataloader(self) -> DataLoader:
         """Return the dev batches."""

@@ -4,7 +4,7 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -45,7 +45,7 @@ class BPETokens:
             raise UserError(f"text.size={size} is too small: give the number of pieces, at least 1")
         with needs("bpe", "text=bpe"):
             import sentencepiece  # an extra, which many do without
-            from sentencepiece.sentencepiece_model_pb2 import ModelProto
+            from sentencepiece import sentencepiece_model_pb2
         file = io.BytesIO()
         try:
             sentencepiece.SentencePieceTrainer.train(
@@ -66,7 +66,8 @@ class BPETokens:
             )
         except RuntimeError as error:
             raise UserError(_too_many_or_few(size, str(error))) from error
-        return cls(piece.piece for piece in ModelProto.FromString(file.getvalue()).pieces[1:])
+        model = cast(Any, sentencepiece_model_pb2).ModelProto  # made when the module is imported
+        return cls(piece.piece for piece in model.FromString(file.getvalue()).pieces[1:])
 
     @property
     def key(self) -> str:
@@ -106,12 +107,13 @@ class BPETokens:
     def _processor(self) -> "sentencepiece.SentencePieceProcessor":
         with needs("bpe", "text=bpe"):
             import sentencepiece
-            from sentencepiece.sentencepiece_model_pb2 import ModelProto, TrainerSpec
-        proto = ModelProto()
-        proto.trainer_spec.model_type = TrainerSpec.BPE
+            from sentencepiece import sentencepiece_model_pb2
+        protobuf = cast(Any, sentencepiece_model_pb2)  # whose classes are made when it is imported
+        proto = protobuf.ModelProto()
+        proto.trainer_spec.model_type = protobuf.TrainerSpec.BPE
         proto.normalizer_spec.name = "identity"
         unknown = proto.pieces.add(piece="<unk>", score=0.0)
-        unknown.type = ModelProto.SentencePiece.UNKNOWN
+        unknown.type = protobuf.ModelProto.SentencePiece.UNKNOWN
         for rank, piece in enumerate(self.symbols):  # what was merged first is merged first
             proto.pieces.add(piece=piece, score=-rank)
         return sentencepiece.SentencePieceProcessor(model_proto=proto.SerializeToString())

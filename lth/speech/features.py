@@ -8,7 +8,7 @@ import torch
 import torchaudio
 from torch import Tensor, nn
 
-from lth.models.lengths import valid_frames
+from lth.models.lengths import Length, valid_frames
 
 
 class Features(nn.Module):
@@ -23,6 +23,9 @@ class Features(nn.Module):
     Raises:
         ValueError: another ``kind``, or a window or hop of no samples.
     """
+
+    window: Tensor
+    mel: Tensor
 
     def __init__(
         self,
@@ -48,7 +51,7 @@ class Features(nn.Module):
             mel = torchaudio.functional.melscale_fbanks(self.n_fft // 2 + 1, 20.0, 7600.0, bins, sample_rate)
             self.register_buffer("mel", mel, persistent=False)
 
-    def frames(self, samples):
+    def frames(self, samples: Length) -> Length:
         """Return the frames in ``samples``, an int or a tensor of them."""
         return (samples - self.size) // self.hop + 1
 

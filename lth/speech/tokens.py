@@ -15,24 +15,30 @@ class Tokens(Protocol):
     @property
     def key(self) -> str:
         """Return what of it can change a round's result; `lth.speech.bpe.of_key` makes the tokens from it again."""
+        ...
 
     @property
     def characters(self) -> Iterable[str]:
         """Return the characters that a text may consist of."""
+        ...
 
     def __len__(self) -> int:
         """Return the number of classes, the blank included."""
+        ...
 
     def encode(self, text: str) -> Tensor:
         """Return the tokens of a text, int64 (L,)."""
+        ...
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Return the text of tokens (no blanks), with single spaces and none at the ends."""
+        ...
 
     def begins_word(self, token: int) -> bool:
         """Tell whether the word before this token, if there is one, is complete when it comes: a character's space, a
         piece of BPE that starts with "\u2581". The tokens from one such token to the next decode to one word, or to
         none (two spaces); the tokens before the first one too."""
+        ...
 
 
 class CharacterTokens:

@@ -108,7 +108,8 @@ def bootstrap_difference(
 
 def _percentiles(errors: np.ndarray, words: np.ndarray, resamples: int, seed: int) -> tuple[float, float]:
     if len(words) == 1:  # the one utterance is all there is to draw
-        return (float(errors[0] / words[0]),) * 2
+        rate = float(errors[0] / words[0])
+        return rate, rate
     low, high = Bootstrap(words, resamples, seed).intervals(errors[:, None])[0]
     return float(low), float(high)
 

@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Callable
+from typing import cast
 
 import lightning
 from lightning import Callback, Trainer
+from torch import Tensor, nn
 
 from lth.tickets.mask import Mask
 
@@ -16,10 +18,11 @@ class KeepPruned(Callback):
         self.mask = mask
 
     def on_fit_start(self, trainer: Trainer, module: lightning.LightningModule) -> None:
-        self._weights = dict(module.model.named_parameters())
+        self._weights = dict(cast(nn.Module, module.model).named_parameters())
 
     def on_before_optimizer_step(self, trainer, module, optimizer) -> None:
-        self.mask.apply_({name: p.grad for name, p in self._weights.items()})  # Lightning clips after this hook
+        gradients = {name: cast(Tensor, p.grad) for name, p in self._weights.items()}
+        self.mask.apply_(gradients)  # Lightning clips after this hook
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
         self.mask.apply_(self._weights)

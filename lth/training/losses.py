@@ -29,7 +29,7 @@ def warpctc(
         UserError: warpctc-pytorch is not installed.
     """
     try:
-        from warpctc_pytorch import CTCLoss
+        from warpctc_pytorch import CTCLoss  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise UserError(
             "loss=warpctc needs the package warpctc-pytorch, which is not installed and has no release for a current "

@@ -5,16 +5,17 @@ import hashlib
 import math
 import random
 from collections.abc import Callable
+from typing import cast
 
 import lightning
 import numpy as np
 import torch
 from lhotse.dataset import SpecAugment
-from torch import Tensor, nn
+from torch import Tensor
 
 from lth.decoding.choose import Decoder
 from lth.errors import UserError
-from lth.models.ctc import CTCLoss
+from lth.models.ctc import CTCLoss, Model
 from lth.speech.features import Features
 from lth.speech.wer import score
 
@@ -47,7 +48,7 @@ class Recogniser(lightning.LightningModule):
 
     def __init__(
         self,
-        model: nn.Module,
+        model: Model,
         features: Features,
         decode: Decoder,
         *,
@@ -98,21 +99,26 @@ class Recogniser(lightning.LightningModule):
         return self.decode(self.model, encoded, lengths)
 
     @property
+    def _optimizer(self) -> torch.optim.Optimizer:
+        return cast(torch.optim.Optimizer, self.optimizers())
+
+    @property
     def progress(self) -> float:
         """Return the share of the whole training that is done, in [0, 1]."""
-        return (self.current_epoch + self.seen / self.utterances) / self.trainer.max_epochs
+        return (self.current_epoch + self.seen / self.utterances) / cast(int, self.trainer.max_epochs)
 
     def on_train_epoch_start(self) -> None:
         self.seen = 0
 
     def on_train_batch_start(self, batch: dict, batch_idx: int) -> None:
         set_seeds(f"{self.seed} {self.current_epoch} {batch_idx}")
-        for group in self.optimizers().param_groups:
+        for group in self._optimizer.param_groups:
             group["lr"] = self.lr * self.rate(self.progress)
         self.seen += len(batch["ids"])
 
     def training_step(self, batch: dict, batch_idx: int) -> Tensor:
-        loss = self.loss(*self(batch), batch)
+        encoded, lengths = self(batch)
+        loss = self.loss(encoded, lengths, batch)
         if not torch.isfinite(loss):
             raise self._diverged("loss", loss.item())
         self.log("loss", loss)
@@ -121,7 +127,7 @@ class Recogniser(lightning.LightningModule):
     def _diverged(self, what: str, value: float) -> TrainingDiverged:
         return TrainingDiverged(
             f"the {what} is {value} at step {self.global_step} (epoch {self.current_epoch + 1}) with learning rate "
-            f"{self.optimizers().param_groups[0]['lr']:.2e}; lower trainer.lr or trainer.gradient_clip"
+            f"{self._optimizer.param_groups[0]['lr']:.2e}; lower trainer.lr or trainer.gradient_clip"
         )
 
     def on_validation_epoch_start(self) -> None:

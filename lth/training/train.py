@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import lightning
 import torch
@@ -111,7 +112,7 @@ def trainer(
     return lightning.Trainer(
         accelerator=machine.accelerator,
         devices=1,
-        precision=machine.precision,
+        precision=cast(Any, machine.precision),
         max_epochs=epochs,
         gradient_clip_val=gradient_clip,
         accumulate_grad_batches=accumulate,
@@ -154,7 +155,7 @@ def train(
     checkpoint = ModelCheckpoint(
         folder, "epoch-{epoch:05d}", auto_insert_metric_name=False, save_top_k=1, save_on_train_epoch_end=True
     )
-    checkpoint.FILE_EXTENSION = ".safetensors"
+    cast(Any, checkpoint).FILE_EXTENSION = ".safetensors"
     callbacks = [mask_callback, history, *display, checkpoint]
     if patience is not None:
         callbacks.append(Patience("dev_wer", patience=patience, mode="min"))
@@ -164,7 +165,7 @@ def train(
         fitting = trainer(
             machine, epochs=epochs, gradient_clip=gradient_clip, accumulate=accumulate, callbacks=callbacks
         )
-        done = fitting.fit_loop.epoch_progress.current
+        done = cast(Any, fitting.fit_loop.epoch_progress.current)
         done.ready = done.started = done.processed = done.completed = begin  # a checkpoint that is loaded replaces it
         fitting.fit(recogniser, datamodule=batches, ckpt_path=latest(folder))
     return history
@@ -173,5 +174,6 @@ def train(
 def transcribe(recogniser: Recogniser, batches: DataLoader, machine: Hardware) -> list[dict]:
     """Transcribe every utterance: rows of ``id``, ``speaker``, ``reference`` and ``hypothesis``, in order of id."""
     with _quiet(), _interruptible():
-        rows = trainer(machine, epochs=1, gradient_clip=None, accumulate=1, callbacks=[]).predict(recogniser, batches)
+        predictor = trainer(machine, epochs=1, gradient_clip=None, accumulate=1, callbacks=[])
+        rows = cast(list[list[dict]], predictor.predict(recogniser, batches))
     return sorted((row for batch in rows for row in batch), key=lambda row: row["id"])

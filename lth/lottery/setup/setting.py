@@ -10,7 +10,7 @@ import torch
 from lhotse import CutSet
 from lhotse.dataset import SpecAugment
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lth.decoding.choose import Decoder
@@ -18,6 +18,7 @@ from lth.errors import UserError
 from lth.lottery.setup import names
 from lth.lottery.setup.build import build, make, partial
 from lth.lottery.setup.key import settings
+from lth.models.ctc import Model
 from lth.speech import bpe
 from lth.speech.augment.noise import NoiseInjection
 from lth.speech.augment.perturb import Perturbation
@@ -88,7 +89,7 @@ class ExperimentSetup:
         }
         return {**settings(self.config), **data}
 
-    def model(self) -> nn.Module:
+    def model(self) -> Model:
         """Make the model, with fresh values from its own initialiser."""
         return build(self.config, "model", features=self.features.bins, tokens=len(self.tokens))
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 from lhotse.audio.mixer import AudioMixer, audio_energy
@@ -155,7 +155,7 @@ class NoiseInjection:
         """Return what it draws from: the digests of its recordings, or the name of the generated noise."""
         if self.root is None:
             return GENERATED + (" held out" if self.part == "test" else "")
-        return self.clips.digests
+        return cast(Recordings, self.clips).digests
 
 
 def _mix(samples: np.ndarray, noise: np.ndarray, snr: float) -> np.ndarray:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
+from typing import Any, cast
 
 import numpy as np
 
@@ -40,7 +41,7 @@ def check_splits(key: str, value: str | Sequence[str] | None) -> tuple[str, ...]
 def check_number(key: str, value: object, low: float, high: float) -> float:
     """Return the config's `key` as a float. Raises UserError for what is no number or outside [low, high]."""
     try:
-        number = float(value)
+        number = float(cast(Any, value))
     except (TypeError, ValueError):
         number = math.nan
     if not low <= number <= high:

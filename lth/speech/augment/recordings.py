@@ -35,11 +35,12 @@ def find_recordings(root: str | Path, group: str = "noise", folders: Sequence[st
             if group == "noise"
             else f"{group}.root={root} is no folder: give a folder of recordings."
         )
-    if missing := next((name for name in folders or () if not (top / name).is_dir()), None):
-        raise UserError(f"{group}.root={root} has no folder {missing}: correct it, or {group}.folders={list(folders)}.")
+    names = list(folders or ())
+    if missing := next((name for name in names if not (top / name).is_dir()), None):
+        raise UserError(f"{group}.root={root} has no folder {missing}: correct it, or {group}.folders={names}.")
     paths = [
         path
-        for place in ([top / name for name in folders] if folders else [top])
+        for place in ([top / name for name in names] if names else [top])
         for path in sorted(place.rglob("*"))
         if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
     ]

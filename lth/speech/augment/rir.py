@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -52,7 +53,7 @@ class Reverberation:
     @cached_property
     def rooms(self) -> Recordings:
         """Return the impulse responses to draw from, each as likely as the next."""
-        return Recordings(self.root, group="rir", mono=impulse_response)
+        return Recordings(cast(str | Path, self.root), group="rir", mono=impulse_response)
 
     def __call__(self, samples: np.ndarray, *, split: str, utterance: str, epoch: int, seed: int) -> np.ndarray:
         """Put samples, float32 (S,) at 16 kHz, in a room; returns float32 (S,), as loud as before, not clipped.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import soundfile
@@ -101,9 +101,19 @@ def segment(
     )
 
 
+def recording_of(cut: MonoCut) -> Recording:
+    """Return the recording that a cut is a part of; every cut of a corpus has one."""
+    return cast(Recording, cut.recording)
+
+
+def origin_of(cut: MonoCut) -> str:
+    """Return where a person finds the entry of a cut, such as "train.tsv line 7"."""
+    return cast(dict, cut.custom)["origin"]
+
+
 def audio_file(cut: MonoCut) -> Path:
     """Return the path of the file that a cut lies in."""
-    return Path(cut.recording.sources[0].source)
+    return Path(cast(str, recording_of(cut).sources[0].source))
 
 
 def load_audio(cut: MonoCut) -> np.ndarray:
@@ -112,15 +122,16 @@ def load_audio(cut: MonoCut) -> np.ndarray:
     Raises UserError naming the utterance and its file when it cannot be decoded, or is no file: lhotse would
     also run a command that a list of cuts names.
     """
-    if any(source.type != "file" for source in cut.recording.sources):
-        raise UserError(f"{cut.custom['origin']}: its audio is no file; make its list of cuts anew.")
+    whole = recording_of(cut)
+    if any(source.type != "file" for source in whole.sources):
+        raise UserError(f"{origin_of(cut)}: its audio is no file; make its list of cuts anew.")
     try:
-        whole = cut.duration == cut.recording.duration
-        return (cut.recording if whole else cut).load_audio().mean(axis=0)
+        samples = (whole if cut.duration == whole.duration else cut).load_audio()
+        return cast(np.ndarray, samples).mean(axis=0)
     except MemoryError:
         raise
     except Exception as error:  # lhotse, libsndfile and the file system each raise their own
-        where = f"{cut.custom['origin']}: {audio_file(cut)}"
+        where = f"{origin_of(cut)}: {audio_file(cut)}"
         raise UserError(f"{where} cannot be decoded ({type(error).__name__}); replace it.") from None
 
 
@@ -136,13 +147,14 @@ class UtteranceInfo(NamedTuple):
 
 def utterance_infos(cuts: CutSet | Iterable[MonoCut]) -> Iterator[UtteranceInfo]:
     """Yield the information on every utterance; no cuts are made where the split is a list on disk."""
-    held = getattr(cuts, "cuts", cuts)
-    if hasattr(held, "utterance_infos"):
-        yield from held.utterance_infos()
+    infos: Callable[[], Iterator[UtteranceInfo]] | None = getattr(getattr(cuts, "cuts", cuts), "utterance_infos", None)
+    if infos is not None:
+        yield from infos()
         return
-    for cut in cuts:
+    for cut in cast(Iterable[MonoCut], cuts):
         supervision = cut.supervisions[0]
-        yield UtteranceInfo(cut.id, supervision.text, supervision.speaker, cut.num_samples, cut.custom["origin"])
+        text, speaker = cast(tuple[str, str], (supervision.text, supervision.speaker))
+        yield UtteranceInfo(cut.id, text, speaker, cast(int, cut.num_samples), origin_of(cut))
 
 
 def exclude(cuts: CutSet, ids: frozenset[str]) -> CutSet:

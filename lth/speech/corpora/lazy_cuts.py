@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 from lhotse import AudioSource, CutSet, MonoCut, Recording
 from lhotse.augmentation import Resample
 
-from lth.speech.corpora.corpus import SAMPLING_RATE, UtteranceInfo, segment
+from lth.speech.corpora.corpus import SAMPLING_RATE, UtteranceInfo, origin_of, recording_of, segment
 
 
 class Line(NamedTuple):
@@ -36,11 +36,11 @@ class Line(NamedTuple):
     @classmethod
     def of(cls, cut: MonoCut) -> "Line":
         """Make the line of a cut that `lth.speech.corpora.corpus.utterance` or `segment` made."""
-        supervision, file = cut.supervisions[0], cut.recording
+        supervision, file = cut.supervisions[0], recording_of(cut)
+        text, speaker = cast(tuple[str, str], (supervision.text, supervision.speaker))
         is_whole = cut.start == 0 and cut.id == file.id and cut.duration == file.duration
-        part = () if is_whole else (file.id, cut.start, cut.duration)
-        origin, source = cut.custom["origin"], source_of(file)
-        return cls(cut.id, supervision.text, supervision.speaker, cut.num_samples, origin, *source, *part)
+        line = cls(cut.id, text, speaker, cast(int, cut.num_samples), origin_of(cut), *source_of(file))
+        return line if is_whole else line._replace(recording=file.id, start=cut.start, duration=cut.duration)
 
     def cut(self) -> MonoCut:
         """Make the cut that it is the line of."""
@@ -58,9 +58,13 @@ class Line(NamedTuple):
 
 def source_of(recording: Recording) -> tuple[str, int, int, int]:
     """Return the fields audio, rate, channels and whole of a `Line`."""
-    rate = recording.transforms[0].source_sampling_rate if recording.transforms else recording.sampling_rate
+    rate = (
+        cast(Resample, recording.transforms[0]).source_sampling_rate
+        if recording.transforms
+        else recording.sampling_rate
+    )
     (source,) = recording.sources
-    return source.source, rate, len(source.channels), recording.num_samples
+    return cast(str, source.source), rate, len(source.channels), recording.num_samples
 
 
 def write(path: Path, lines: Iterable[Line]) -> None:
@@ -99,7 +103,7 @@ class Listed:
         return length
 
     def _lines(self) -> Iterator[list]:
-        scan = json.JSONDecoder().scan_once  # of what `write` wrote, twice as fast as json.loads
+        scan = cast(Any, json.JSONDecoder()).scan_once  # of what `write` wrote, twice as fast as json.loads
         for path in self.paths:
             with path.open(encoding="utf-8", newline="\n") as file:
                 for text in file:

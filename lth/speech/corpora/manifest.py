@@ -46,10 +46,11 @@ def load(
     tests = test if isinstance(test, Mapping) else {"test": test}
     if not tests or {"train", "dev"} & set(tests):
         raise UserError(f"corpus.test must name test sets, none of them train or dev, not {list(tests)}.")
-    paths = {"train": train, "dev": dev, **tests}
-    for split, path in paths.items():
+    paths: dict[str, str | Path] = {}
+    for split, path in {"train": train, "dev": dev, **tests}.items():
         if path is None:
             raise UserError(f"corpus.{split} is not set: give a JSONL or TSV file of the {split} utterances.")
+        paths[split] = path
 
     def entries(split: str) -> Iterator[Entry]:
         return read(paths[split], split, allow_outside)

@@ -60,7 +60,8 @@ def load(cache: str | Path, sizes: Mapping[str, int] = SIZES, seed: int = 0) -> 
     checksum = CHECKSUM if (sizes, seed) == (SIZES, 0) else None
     if not _intact(folder, checksum):
         make(folder, sizes, seed, checksum)
-    corpus = manifest.load(**{split: folder / f"{split}.tsv" for split in SIZES}, name="synthetic")
+    train, dev, test = (folder / f"{split}.tsv" for split in SIZES)
+    corpus = manifest.load(train, dev, test, name="synthetic")
     return replace(corpus, fingerprint=digest(folder / "SHA256SUMS"))
 
 
