@@ -2,9 +2,13 @@
 
 import contextlib
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+from lth.errors import UserError
 
 #: The config that users compose: beside the package in a checkout, inside it once installed.
 CONF = next(p for p in (Path(__file__).parent / "conf", Path(__file__).parents[1] / "conf") if p.is_dir())
@@ -43,6 +47,26 @@ def write_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` in one step."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """Return the mapping in a YAML or JSON file; an empty one where there is no such file.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    import yaml  # most programs that import this read none
+
+    read = json.loads if path.suffix == ".json" else yaml.safe_load
+    try:
+        found = read(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (ValueError, yaml.YAMLError):
+        found = None
+    if not isinstance(found, dict):
+        raise UserError(f"{path} is damaged: run the experiment again to rewrite it")
+    return found
 
 
 def write_sums(folder: Path) -> None:

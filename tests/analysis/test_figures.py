@@ -5,12 +5,12 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
+from lth.analysis.look import SERIES, to_png, to_svg
 from matplotlib import _pylab_helpers
 from matplotlib.colors import to_hex
 from PIL import Image
 
 from lth.analysis.figures import layer_densities, wer_curve
-from lth.analysis.look import SERIES, to_png, to_svg
 from tests.store.test_rows import row
 
 ROWS = [row(0, 1, 0.10, 0.12), row(1, 0.5, 0.08, 0.11), row(2, 0.25, 0.10, 0.13), row(3, 0.05, 0.11, 0.5)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lth.analysis.utterances import differences, examples, intervals, marked, transcripts
+from lth.analysis.measure.utterances import differences, examples, intervals, marked, transcripts
 from lth.store.store import StoredRound
 from tests.analysis.folders import write_experiment
 

@@ -22,9 +22,9 @@ from lth.lottery.setup.start import Start
 from lth.store.folder import ExperimentFolder
 from lth.store.maskfile import load_mask
 from lth.store.store import Store, StoredRound, read_jsonl, round_key, tensors_digest
+from lth.tracking import fetch
 from lth.tracking.record import experiment_hash
 from lth.tracking.remember import ROUND_FILES, RememberedRound, remember_record, remembered
-from lth.tracking import fetch
 
 NAME = re.compile(r"([^/\s:]+)/([^/\s:]+)/([^/\s:]+)")
 

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from lth.analysis import kinship
 from lth.analysis.experiments import gather
-from lth.analysis.overlap import Packed, overlap
+from lth.analysis.measure.overlap import Packed, overlap
 from lth.analysis.sections import anatomy
 from lth.analysis.sections.anatomy import section, specimens
 from lth.store.maskfile import save_mask

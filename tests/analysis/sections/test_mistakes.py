@@ -8,10 +8,10 @@ import pytest
 
 from lth.analysis.compare import groups_of
 from lth.analysis.experiments import gather
+from lth.analysis.measure.statistics import mcnemar
+from lth.analysis.measure.utterances import SPEAKERS
+from lth.analysis.measure.words import changes, heard
 from lth.analysis.sections.mistakes import _lengths, section
-from lth.analysis.statistics import mcnemar
-from lth.analysis.utterances import SPEAKERS
-from lth.analysis.words import changes, heard
 from lth.speech.corpora.an4 import load as an4
 from lth.speech.wer import score
 from tests.analysis.folders import HEARD, REFERENCES, write_experiment

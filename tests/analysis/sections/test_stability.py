@@ -11,7 +11,7 @@ from rich.console import Console
 from torch import nn
 
 from lth.analysis.experiments import gather
-from lth.analysis.interpolation import between, re_estimate
+from lth.analysis.measure.interpolation import between, re_estimate
 from lth.analysis.sections import stability
 from lth.analysis.sections.stability import ALPHAS, Curve, Twins, section, transcribed, twins
 from lth.lottery.experiment import run

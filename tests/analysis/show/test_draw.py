@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from lth.analysis.look import SERIES
+from lth.analysis.show.draw import BANDS, NAMED, draw, log_ticks, look
 from matplotlib import _pylab_helpers
 from matplotlib.colors import to_hex
 
 from lth.analysis.document import Axis, Chart, Heat, Series
-from lth.analysis.look import SERIES
-from lth.analysis.show.draw import BANDS, NAMED, draw, log_ticks, look
 from lth.analysis.show.heat import MANY, limits
 from tests.analysis.show.samples import BARS, CURVES, DENSITIES, OVERLAP, PARETO, SECTIONS
 
