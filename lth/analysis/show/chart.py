@@ -18,7 +18,7 @@ WIDTH, PAGE_WIDTH = 672, 730
 #: Bands of more series than this hide each other; a legend names so many series at most.
 BANDS, NAMED = 12, 30
 #: Steps within a decade, from the finest to the coarsest.
-STEPS = ((1, 1.5, 2, 3, 4, 5, 7), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,))
+STEPS = (tuple(range(1, 10)), (1, 1.5, 2, 3, 4, 5, 7), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,))
 SOLID, DASHED, BROKEN = [1, 0], [6, 4], [8, 3, 2, 3]
 #: A click on a name in the legend leaves that series alone; dragging moves, the wheel with Ctrl zooms.
 CHOOSE = {"name": "chosen", "select": {"type": "point", "fields": ["series"]}, "bind": "legend"}
@@ -103,33 +103,33 @@ def _lines(chart: Chart, width: int, live: bool) -> Spec:
         elif opacity(chart):
             pieces = groupby(rows, lambda row: "low" in row)
             bands += [row | {"piece": n} for n, (known, piece) in enumerate(pieces) if known for row in piece]
-    x, y = _axis("x", chart, width), _axis("y", chart, width)
-    ends = {"x": x, "y": y | {"field": "low"}, "y2": {"field": "high"}}
-    legend = _legend(labels, width)
-    colour = {"field": "colour", "type": "nominal", "scale": None}
-    fill = _scale("series", looks, 0, legend)
-    shape, dash = _scale("series", looks, 1, legend), _scale("series", looks, 2, legend)
-    shown = CHOSEN if live else {}
-    band = {"type": "area", "fillOpacity": opacity(chart)}
-    # a series without points of its own has its place in the legend all the same: the domain names it
-    marks = [row for row in points if row["style"] != "dashed"]
     drawn = [row for row in points if row["style"] in ("line", "dashed")]
-    detail = {"detail": [{"field": "series"}, {"field": "piece"}]}
+    marked = [row for row in points if row["style"] != "dashed"]
+    x, y = _axis("x", chart, width), _axis("y", chart, width)
+    place, ends = {"x": x, "y": y}, {"x": x, "y": y | {"field": "low"}, "y2": {"field": "high"}}
+    own = {"field": "colour", "type": "nominal", "scale": None}
+    legend = _legend(labels, width)
+    colour, shape, dash = (_by_series(looks, n, legend) for n in range(3))
+    whole = {"detail": [{"field": "series"}, {"field": "piece"}]}
+    dot = {"type": "point", "filled": True, "opacity": 1, "stroke": PAPER, "strokeWidth": 0.8}
+    size = {"condition": {"test": "datum.style == 'mark'", "value": 130}, "value": 60}
     layers = [
-        _layer(bands, band, ends | {"fill": colour} | detail | shown),
-        _layer(spans, {"type": "rule", "strokeWidth": 1.3}, ends | {"stroke": colour} | shown),
-        _layer(
-            drawn, {"type": "line", "strokeWidth": 2}, {"x": x, "y": y, "stroke": colour, "strokeDash": dash} | shown
-        ),
-        _layer(
-            marks,
-            {"type": "point", "filled": True, "opacity": 1, "stroke": PAPER, "strokeWidth": 0.8},
-            {"x": x, "y": y, "fill": fill, "shape": shape, "size": _size(), **_tooltip(chart), **shown},
-        ),
+        _layer(bands, {"type": "area", "fillOpacity": opacity(chart)}, ends | {"fill": own} | whole),
+        _layer(spans, {"type": "rule", "strokeWidth": 1.3}, ends | {"stroke": own}),
+        _layer(drawn, {"type": "line", "strokeWidth": 2}, place | {"stroke": colour, "strokeDash": dash}),
+        _layer(marked, dot, place | {"fill": colour, "shape": shape, "size": size} | _tooltip(chart)),
     ]
+    return {"layer": _alive(layers, [CHOOSE, ZOOM], live), "height": min(330, round(0.45 * width))}
+
+
+def _alive(layers: Sequence[Spec], parameters: Sequence[Spec], live: bool) -> list[Spec]:
+    """Return the layers that show something, with what a reader may do to them where the page is live."""
+    shown = [layer for layer in layers if layer["data"]["values"]] or list(layers[-1:])
     if live:
-        layers[-1]["params"] = [CHOOSE, ZOOM]
-    return {"layer": layers, "height": round(0.45 * width)}
+        for layer in shown:
+            layer["encoding"] = layer["encoding"] | CHOSEN
+        shown[-1]["params"] = list(parameters)
+    return shown
 
 
 def _layer(rows: Sequence[Mapping], mark: Mapping, encoding: Mapping) -> Spec:
@@ -173,9 +173,9 @@ def _axis(which: str, chart: Chart, width: int) -> Spec:
     told: Spec = {"grid": which == "y", "ticks": which == "x", "domain": which == "x"}
     if axis.kind == "count":
         told |= {"format": ",d", "tickMinStep": 1}
-    scale: Spec = {"zero": axis.zero, "reverse": axis.reverse, "nice": which == "y" and not axis.log}
-    if which == "x":
-        scale["padding"] = 16
+    scale: Spec = {"reverse": axis.reverse, "nice": which == "y" and not axis.log}
+    if which == "x" or axis.log:
+        scale["padding"] = 16 if which == "x" else 8
     if axis.log and values:
         scale["type"] = "log"
         ticks = [scaled(tick, axis.kind) for tick in axis.ticks]
@@ -184,24 +184,22 @@ def _axis(which: str, chart: Chart, width: int) -> Spec:
             spread_ticks(ticks, 0.85 * width) if ticks else log_ticks(min(values) / 1.1, 1.1 * max(values), room)
         )
         told |= {"labelOverlap": False, "format": ".3~g"}
+    else:
+        scale["zero"] = axis.zero
     title = heading(axis.label, axis.kind)
     return {"field": which, "type": "quantitative", "scale": scale, "axis": told, "title": title}
 
 
-def _scale(field: str, looks: Mapping[str, tuple], n: int, legend: Spec | None) -> Spec:
+def _by_series(looks: Mapping[str, tuple], n: int, legend: Spec | None) -> Spec:
     """Return an encoding of the series by the n-th part of its look."""
     scale = {"domain": list(looks), "range": [look[n] for look in looks.values()]}
-    return {"field": field, "type": "nominal", "scale": scale, "legend": legend, "title": None}
+    return {"field": "series", "type": "nominal", "scale": scale, "legend": legend, "title": None}
 
 
 def _legend(labels: Sequence[str], width: int) -> Spec | None:
     if not labels:
         return None
-    return {"columns": legend_columns(labels, width), "symbolLimit": NAMED, "symbolOpacity": 1}
-
-
-def _size() -> Spec:
-    return {"condition": {"test": "datum.style == 'mark'", "value": 130}, "value": 60}
+    return {"columns": legend_columns(labels, width), "symbolLimit": NAMED, "symbolOpacity": 1, "symbolSize": 70}
 
 
 def _tooltip(chart: Chart) -> Spec:
@@ -222,26 +220,17 @@ def _bars(chart: Chart, width: int, live: bool) -> Spec:
     across = is_horizontal(chart)
     words, numbers = ("y", "x") if across else ("x", "y")
     title = heading(chart.x.label, chart.x.kind) or None
-    # Vega-Lite takes an array of names as it is; `sort` keeps their order
-    told = {"labelAngle": 0, "ticks": False, "domain": False}
+    told = {"labelAngle": 0, "ticks": False, "domain": False, "labelOverlap": False}
     name = {"field": "x", "type": "nominal", "sort": names, "title": title, "axis": told}
     value = _axis("y", chart, width)
-    value["scale"] |= {"zero": True}
-    value["axis"] = value["axis"] | {"grid": True, "domain": False}
-    places = {words: name, f"{words}Offset": {"field": "series", "sort": labels}}
-    legend = _legend(labels, width) if len(labels) > 1 else None
-    shown = CHOSEN if live else {}
-    spans = [row for row in rows if "low" in row]
+    value |= {"scale": {"zero": True}, "axis": value["axis"] | {"grid": True, "domain": False}}
+    places = {words: name, f"{words}Offset": {"field": "series", "type": "nominal", "sort": labels}}
     ends = {numbers: value | {"field": "low"}, f"{numbers}2": {"field": "high"}}
+    colour = _by_series(looks, 0, _legend(labels, width) if len(labels) > 1 else None)
     layers = [
-        _layer(
-            rows,
-            {"type": "bar"},
-            places | {numbers: value, "fill": _scale("series", looks, 0, legend)} | _tooltip(chart) | shown,
-        ),
-        _layer(spans, {"type": "rule", "stroke": INK, "strokeWidth": 1}, places | ends | shown),
+        _layer([row for row in rows if "low" in row], {"type": "rule", "stroke": INK}, places | ends),
+        _layer(rows, {"type": "bar"}, places | {numbers: value, "fill": colour} | _tooltip(chart)),
     ]
-    if live and legend:
-        layers[0]["params"] = [CHOOSE]
+    layers = _alive(layers, [CHOOSE] if len(labels) > 1 else [], live)
     height = 40 + len(names) * max(22, 14 * len(labels)) if across else round(0.4 * width)
-    return {"layer": layers, "height": height}
+    return {"layer": layers[::-1], "height": height}  # the ends of intervals over the bars

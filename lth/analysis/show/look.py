@@ -27,9 +27,10 @@ VARIABLES |= {colour: f"var(--series-{n})" for n, (colour, _) in enumerate(SERIE
 
 _TEXT = {"labelColor": INK, "titleColor": INK, "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"}
 CONFIG = {
+    "aria": False,  # the page says what a chart shows, and has its values as a table
     "font": FONT,
     "view": {"stroke": None},
-    "axis": _TEXT | {"domainColor": MUTED, "tickColor": MUTED, "gridColor": GRID, "labelLimit": 0, "titleLimit": 0},
+    "axis": _TEXT | {"domainColor": MUTED, "tickColor": MUTED, "gridColor": GRID, "labelLimit": 0, "maxExtent": 2000},
     "legend": _TEXT | {"orient": "top", "labelLimit": 0, "offset": 12, "symbolStrokeWidth": 2, "columnPadding": 18},
     "title": {"anchor": "start", "frame": "bounds", "color": INK, "fontSize": 14, "offset": 10},
 }

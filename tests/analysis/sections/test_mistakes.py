@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from lth.analysis.compare import groups_of
 from lth.analysis.experiments import gather
+from lth.analysis.inputs import Analysis
 from lth.analysis.measure.statistics import mcnemar
 from lth.analysis.measure.utterances import SPEAKERS
 from lth.analysis.measure.words import changes, heard
@@ -57,7 +57,7 @@ def test_lengths_are_terciles():
 
 
 def tables(outputs):
-    said = section(groups_of(gather(outputs)[0], 200)[0])
+    said = section(Analysis(gather(outputs)[0], resamples=200))
     return said, {table.name: [list(row) for row in table.rows] for table in said.tables}
 
 
