@@ -12,7 +12,8 @@ import pytest
 import wandb
 from rich.console import Console
 
-from lth.analysis.analyse import analyse, check, state
+from analyze import work
+from lth.analysis.analyse import analyse, state
 from lth.analysis.document import Section
 from lth.analysis.inputs import Analysis
 from lth.analysis.remote import bring
@@ -113,8 +114,7 @@ def test_a_wrong_word_is_named(tmp_path, word):
     write_experiment(tmp_path, "demo")
     config = compose_analysis(f"outputs={tmp_path}", word)
     with pytest.raises(UserError, match=WRONG[word]):
-        check(config)
-        analyse(config, CONSOLE)
+        work(config)
 
 
 def test_the_command_says_it_in_one_line(tmp_path):

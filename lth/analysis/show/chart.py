@@ -96,7 +96,7 @@ def _lines(chart: Chart, width: int, live: bool) -> Spec:
     labels = distinct([series.label for series in chart.series])
     for label, series in zip(labels, chart.series, strict=True):
         looks[label] = _look(series, looks)
-        rows = list(_rows(chart, series, label, looks[label][0]))
+        rows = list(_rows(chart, series, label, looks[label]))
         points += rows
         if series.style == "points" or len(rows) == 1:
             spans += [row for row in rows if "low" in row]
@@ -107,29 +107,37 @@ def _lines(chart: Chart, width: int, live: bool) -> Spec:
     marked = [row for row in points if row["style"] != "dashed"]
     x, y = _axis("x", chart, width), _axis("y", chart, width)
     place, ends = {"x": x, "y": y}, {"x": x, "y": y | {"field": "low"}, "y2": {"field": "high"}}
-    own = {"field": "colour", "type": "nominal", "scale": None}
-    legend = _legend(labels, width)
-    colour, shape, dash = (_by_series(looks, n, legend) for n in range(3))
-    whole = {"detail": [{"field": "series"}, {"field": "piece"}]}
+    parts = {"detail": [{"field": "series"}, {"field": "piece"}]}
     dot = {"type": "point", "filled": True, "opacity": 1, "stroke": PAPER, "strokeWidth": 0.8}
     size = {"condition": {"test": "datum.style == 'mark'", "value": 130}, "value": 60}
     layers = [
-        _layer(bands, {"type": "area", "fillOpacity": opacity(chart)}, ends | {"fill": own} | whole),
-        _layer(spans, {"type": "rule", "strokeWidth": 1.3}, ends | {"stroke": own}),
-        _layer(drawn, {"type": "line", "strokeWidth": 2}, place | {"stroke": colour, "strokeDash": dash}),
-        _layer(marked, dot, place | {"fill": colour, "shape": shape, "size": size} | _tooltip(chart)),
+        _layer(bands, {"type": "area", "fillOpacity": opacity(chart)}, ends | _own(fill="colour") | parts),
+        _layer(spans, {"type": "rule", "strokeWidth": 1.3}, ends | _own(stroke="colour")),
+        _layer(drawn, {"type": "line", "strokeWidth": 2}, place | _own(stroke="colour", strokeDash="dash") | parts),
+        _layer(marked, dot, place | _own(fill="colour", shape="shape") | {"size": size} | _tooltip(chart)),
     ]
-    return {"layer": _alive(layers, [CHOOSE, ZOOM], live), "height": min(330, round(0.45 * width))}
-
-
-def _alive(layers: Sequence[Spec], parameters: Sequence[Spec], live: bool) -> list[Spec]:
-    """Return the layers that show something, with what a reader may do to them where the page is live."""
-    shown = [layer for layer in layers if layer["data"]["values"]] or list(layers[-1:])
+    layers = [layer for layer in layers if layer["data"]["values"]] or layers[-1:]
     if live:
-        for layer in shown:
-            layer["encoding"] = layer["encoding"] | CHOSEN
-        shown[-1]["params"] = list(parameters)
-    return shown
+        for layer in layers:
+            layer["encoding"] |= CHOSEN
+        layers[-1]["params"] = [ZOOM]
+    return {"layer": [_names(looks, width, live), *layers], "height": min(330, round(0.45 * width))}
+
+
+def _names(looks: Mapping[str, tuple], width: int, live: bool) -> Spec:
+    """Return a layer that shows nothing but the legend: one layer alone must make it, or it cannot be clicked."""
+    legend = {"columns": legend_columns(list(looks), width), "symbolLimit": NAMED, "symbolSize": 70, "title": None}
+    encoding = {"x": {"value": 0}, "y": {"value": 0}, "size": {"value": 0}}
+    for channel, n in (("fill", 0), ("stroke", 0), ("shape", 1), ("strokeDash", 2)):
+        scale = {"domain": list(looks), "range": [look[n] for look in looks.values()]}
+        encoding[channel] = {"field": "series", "type": "nominal", "scale": scale, "legend": legend if looks else None}
+    layer = _layer([{"series": label} for label in looks], {"type": "point", "opacity": 1}, encoding)
+    return layer | ({"params": [CHOOSE]} if live else {})
+
+
+def _own(**fields: str) -> Spec:
+    """Return encodings by what the rows say themselves."""
+    return {channel: {"field": field, "type": "nominal", "scale": None} for channel, field in fields.items()}
 
 
 def _layer(rows: Sequence[Mapping], mark: Mapping, encoding: Mapping) -> Spec:
@@ -147,17 +155,17 @@ def _look(series: Series, looks: Mapping[str, tuple]) -> tuple[str, str, list[in
     return colour, shape, BROKEN if broken else SOLID
 
 
-def _rows(chart: Chart, series: Series, label: str, colour: str) -> Iterator[dict[str, Any]]:
+def _rows(chart: Chart, series: Series, label: str, look: tuple[str, str, list[int]]) -> Iterator[dict[str, Any]]:
     """Yield the points of a series as Vega takes them; a value that an axis cannot show is null."""
     low, high, text = (given or [None] * len(series.x) for given in (series.low, series.high, series.text))
     for x, y, bottom, top, note in zip(series.x, series.y, low, high, text, strict=True):
-        row = {"series": label, "colour": colour, "style": series.style}
+        row = dict(zip(("colour", "shape", "dash"), look, strict=True)) | {"series": label, "style": series.style}
         row["x"] = str(x) if chart.kind == "bars" else _shown(x, chart.x.kind, chart.x.log)
         row["y"] = _shown(y, chart.y.kind, chart.y.log)
         ends = [_shown(end, chart.y.kind, chart.y.log) for end in (bottom, top)]
         row |= dict(zip(("low", "high"), ends, strict=True)) if None not in ends else {}
         row["point"] = f"{series.label} · {note}" if note and note != series.label else series.label
-        row["said"] = [quantity(x, chart.x.kind), quantity(Interval(y, bottom, top), chart.y.kind)]
+        row |= {"at": quantity(x, chart.x.kind), "value": quantity(Interval(y, bottom, top), chart.y.kind)}
         yield row
 
 
@@ -190,47 +198,34 @@ def _axis(which: str, chart: Chart, width: int) -> Spec:
     return {"field": which, "type": "quantitative", "scale": scale, "axis": told, "title": title}
 
 
-def _by_series(looks: Mapping[str, tuple], n: int, legend: Spec | None) -> Spec:
-    """Return an encoding of the series by the n-th part of its look."""
-    scale = {"domain": list(looks), "range": [look[n] for look in looks.values()]}
-    return {"field": "series", "type": "nominal", "scale": scale, "legend": legend, "title": None}
-
-
-def _legend(labels: Sequence[str], width: int) -> Spec | None:
-    if not labels:
-        return None
-    return {"columns": legend_columns(labels, width), "symbolLimit": NAMED, "symbolOpacity": 1, "symbolSize": 70}
-
-
 def _tooltip(chart: Chart) -> Spec:
-    fields = [{"field": "point", "type": "nominal", "title": "title"}]
-    for n, axis in ((1, chart.y), (0, chart.x)):
-        fields.append({"field": f"said[{n}]", "type": "nominal", "title": axis.label or "value"})
-    return {"tooltip": fields}
+    told = {"point": "title", "value": chart.y.label or "value", "at": chart.x.label or "at"}
+    return {"tooltip": [{"field": field, "type": "nominal", "title": title} for field, title in told.items()]}
 
 
 def _bars(chart: Chart, width: int, live: bool) -> Spec:
     names, labels = categories(chart), distinct([series.label for series in chart.series])
-    looks = {label: (series_look(n)[0],) for n, label in enumerate(labels)}
+    looks = {label: (series_look(n)[0], "square", SOLID) for n, label in enumerate(labels)}
     rows = [
         row
         for label, series in zip(labels, chart.series, strict=True)
-        for row in _rows(chart, series, label, looks[label][0])
+        for row in _rows(chart, series, label, looks[label])
     ]
     across = is_horizontal(chart)
     words, numbers = ("y", "x") if across else ("x", "y")
-    title = heading(chart.x.label, chart.x.kind) or None
     told = {"labelAngle": 0, "ticks": False, "domain": False, "labelOverlap": False}
+    title = heading(chart.x.label, chart.x.kind) or None
     name = {"field": "x", "type": "nominal", "sort": names, "title": title, "axis": told}
     value = _axis("y", chart, width)
     value |= {"scale": {"zero": True}, "axis": value["axis"] | {"grid": True, "domain": False}}
     places = {words: name, f"{words}Offset": {"field": "series", "type": "nominal", "sort": labels}}
     ends = {numbers: value | {"field": "low"}, f"{numbers}2": {"field": "high"}}
-    colour = _by_series(looks, 0, _legend(labels, width) if len(labels) > 1 else None)
-    layers = [
-        _layer([row for row in rows if "low" in row], {"type": "rule", "stroke": INK}, places | ends),
-        _layer(rows, {"type": "bar"}, places | {numbers: value, "fill": colour} | _tooltip(chart)),
-    ]
-    layers = _alive(layers, [CHOOSE] if len(labels) > 1 else [], live)
+    spans = [row for row in rows if "low" in row]
+    layers = [_layer(rows, {"type": "bar"}, places | {numbers: value} | _own(fill="colour") | _tooltip(chart))]
+    layers += [_layer(spans, {"type": "rule", "stroke": INK}, places | ends)] if spans else []
+    if len(labels) > 1:
+        for layer in layers if live else ():
+            layer["encoding"] |= CHOSEN
+        layers.insert(0, _names(looks, width, live))
     height = 40 + len(names) * max(22, 14 * len(labels)) if across else round(0.4 * width)
-    return {"layer": layers[::-1], "height": height}  # the ends of intervals over the bars
+    return {"layer": layers, "height": height}

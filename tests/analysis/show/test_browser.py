@@ -34,7 +34,7 @@ window.addEventListener("load", async () => {
     name.dispatchEvent(new PointerEvent(type, where));
   await new Promise((done) => setTimeout(done, 1000));
   const after = faint();
-  const point = place.querySelector(".mark-symbol.role-mark path");
+  const point = [...place.querySelectorAll(".mark-symbol.role-mark")].at(-1).querySelector("path");
   const dot = point.getBoundingClientRect();
   point.dispatchEvent(new PointerEvent("pointermove", { bubbles: true, clientX: dot.x + 2, clientY: dot.y + 2 }));
   await new Promise((done) => setTimeout(done, 300));

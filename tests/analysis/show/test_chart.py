@@ -58,8 +58,7 @@ def test_curves_stand_where_their_points_are():
         pytest.approx((55, 5.6, 9)),
     ]
     assert len({row["piece"] for row in band if row["series"] == "layerwise"}) == 2  # the unknown end parts it
-    dash = found["line"]["encoding"]["strokeDash"]["scale"]
-    assert dict(zip(dash["domain"], dash["range"], strict=True))["dense"] == DASHED
+    assert [row["dash"] for row in values(found["line"]) if row["series"] == "dense"] == [DASHED, DASHED]
     assert "dense" not in {row["series"] for row in values(found["point"])}
     (span,) = values(found["rule"])
     assert (span["series"], span["low"], span["high"]) == ("one round", pytest.approx(7), pytest.approx(9))
@@ -68,7 +67,7 @@ def test_curves_stand_where_their_points_are():
 def test_a_point_says_series_value_interval_and_place():
     found = layers(CURVES)["point"]
     last = values(found)[3]
-    assert (last["point"], last["said"]) == ("layerwise · extreme", ["16.8 %", "9.2 % (7.4–11.1)"])
+    assert [last[name] for name in ("point", "at", "value")] == ["layerwise · extreme", "16.8 %", "9.2 % (7.4–11.1)"]
     titles = [one["title"] for one in found["encoding"]["tooltip"]]
     assert titles == ["title", "test WER", "weights remaining"]
 
@@ -77,7 +76,7 @@ def test_marks_and_dashed_lines_look_as_what_they_belong_to():
     lines = [Series("dev", [1, 0.5], [0.1, 0.2]), Series("test", [1, 0.5], [0.2, 0.3])]
     dashed = Series("dense", [1, 0.5], [0.2, 0.2], style="dashed", like="test")
     marks = [Series(name, [0.5], [0.2], style="mark") for name in ("extreme", "best")]
-    scales = layers(replace(CURVES, series=[*lines, dashed, *marks]))["point"]["encoding"]
+    scales = specification(replace(CURVES, series=[*lines, dashed, *marks]))["layer"][0]["encoding"]
     colours, shapes = ([*scales[name]["scale"]["range"]] for name in ("fill", "shape"))
     assert colours == [SERIES[0][0], SERIES[1][0], SERIES[1][0], INK, INK]
     assert shapes[3] != shapes[4]
@@ -171,7 +170,7 @@ def test_an_empty_or_lonely_chart_is_drawn():
     to_svg(replace(CURVES, series=[Series("one", [1.0], [None], [None], [None])]))
     to_svg(replace(PARETO, series=[Series("zero", [1], [0.0])]))
     to_svg(Heat("h", "H", [], [], []))
-    assert layers(PARETO)["point"]["encoding"]["fill"]["scale"]["range"] == [SERIES[0][0]]
+    assert {row["colour"] for row in values(layers(PARETO)["point"])} == {SERIES[0][0]}
 
 
 def test_series_of_one_name_stay_two():
@@ -200,7 +199,8 @@ def test_the_page_gets_what_print_gets_and_what_a_reader_can_do():
     assert {mark: values(layer) for mark, layer in still.items()} == {
         mark: values(layer) for mark, layer in live.items()
     }
-    assert [one["name"] for one in live["point"]["params"]] == ["chosen", "zoom"]
+    parameters = [one["name"] for layer in specification(CURVES, live=True)["layer"] for one in layer.get("params", ())]
+    assert parameters == ["chosen", "zoom"]
     assert not any("params" in layer or "opacity" in layer["encoding"] for layer in still.values())
 
 

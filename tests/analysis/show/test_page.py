@@ -116,9 +116,9 @@ def figures(page):
 def test_live_charts_are_those_that_stand_there_and_take_the_pages_colours(page):
     found = figures(page)
     assert [figure["id"] for figure in found] == [id for id in page.ids if re.fullmatch(r"chart-\d-\d", id)]
-    points = next(layer for layer in found[0]["spec"]["layer"] if layer["mark"]["type"] == "point")
+    points = found[0]["spec"]["layer"][-1]
     assert [row["y"] for row in points["data"]["values"]][:2] == [pytest.approx(8.93), pytest.approx(7.24)]
-    assert "var(--series-0)" in points["encoding"]["fill"]["scale"]["range"]
+    assert {row["colour"] for row in points["data"]["values"]} == {f"var(--series-{n})" for n in range(3)}
     assert found[0]["labels"] == ["layerwise", "constant", "one round", "dense"]
 
 
