@@ -22,7 +22,7 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from lth.analysis.analyse import analyse
-from lth.analysis.overlap import Packed, overlap
+from lth.analysis.measure.overlap import Packed, overlap
 from lth.files import write_jsonl, write_sums
 from lth.speech.bootstrap import Bootstrap
 from lth.speech.wer import score

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.prune import layers, peak_bytes, reset_peak
-from lth.analysis.overlap import Packed, overlap
+from lth.analysis.measure.overlap import Packed, overlap
 from lth.store.maskfile import load_mask, save_mask
 from lth.tickets.anatomy import effective_rank, units
 from lth.tickets.mask import Mask

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from lth.errors import UserError
 
@@ -125,6 +126,26 @@ def lock(path: Path, *, wait: bool = True, waiting: Callable[[], object] = lambd
         yield file.is_locked
     finally:
         file.release()
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """Return the mapping in a YAML or JSON file; an empty one where there is no such file.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    import yaml  # most programs that import this read none
+
+    read = json.loads if path.suffix == ".json" else yaml.safe_load
+    try:
+        found = read(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (ValueError, yaml.YAMLError):
+        found = None
+    if not isinstance(found, dict):
+        raise UserError(f"{path} is damaged: run the experiment again to rewrite it")
+    return found
 
 
 def write_sums(folder: Path) -> None:

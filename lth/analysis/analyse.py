@@ -1,20 +1,23 @@
-"""The whole analysis: from folders to sections, and from sections to everything that shows them."""
+"""The whole analysis: gather experiments, make sections of them, show those everywhere."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import optuna
+from hydra.errors import HydraException
+from hydra.utils import call
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from lth.analysis.compare import groups_of
 from lth.analysis.document import Section
-from lth.analysis.experiments import Experiment, gather
-from lth.analysis.sections import anatomy, curves, mistakes, noise, stability, sweep, tickets
+from lth.analysis.experiments import gather
+from lth.analysis.inputs import Analysis
 from lth.analysis.show import files, page, terminal
 from lth.errors import UserError
 
 FOLDER = "analysis"
+#: Sections that the terminal shows; all are on the page.
+BRIEF = ("tickets", "sweep")
 
 
 def analyse(config: DictConfig, console: Console, study: optuna.Study | None = None) -> list[Section]:
@@ -24,68 +27,85 @@ def analyse(config: DictConfig, console: Console, study: optuna.Study | None = N
         UserError: there is nothing to read, or a key makes no sense.
     """
     folder = Path(config.outputs) / FOLDER
-    outputs = Path(config.outputs)
+    analysis = read(config, folder, study)
+    sections = make_sections(config, analysis)
+    lead = next((section.text[0] for section in sections if section.text), "Nothing can be said.")
+    show(sections, lead, analysis, folder, config.watch, console)
+    if config.report == "wandb":
+        publish(config, lead, sections, analysis, console)
+    return sections
+
+
+def read(config: DictConfig, folder: Path, study: optuna.Study | None = None) -> Analysis:
+    """Return what the sections are made from, off the disk or out of W&B."""
+    outputs, patterns = Path(config.outputs), config.experiments
     if config.source == "wandb":
         from lth.analysis.remote import bring  # W&B only where it is asked for
 
-        outputs = bring(config.project, config.entity, folder / "wandb", config.experiments)
-    experiments, remarks = gather(outputs, None if config.source == "wandb" else config.experiments)
-    lead, said = sections(experiments, remarks, config, study)
-    files.write_tables(said, folder / "tables")
-    files.write_figures(said, folder / "figures")
-    facts = {"experiments": len(experiments), "rounds": sum(len(one.rounds) for one in experiments)}
+        outputs, patterns = bring(config.project, config.entity, folder / "wandb", patterns), None
+    experiments, remarks = gather(outputs, patterns)
+    return Analysis(experiments, remarks, folder / "cache", config.resamples, config.stability, study)
+
+
+def make_sections(config: DictConfig, analysis: Analysis) -> list[Section]:
+    """Return the sections that the config lists, those whose questions arise."""
+    found = []
+    for name, node in config.sections.items():
+        if node is None:
+            continue
+        try:
+            section = call(node, analysis)
+        except HydraException as error:
+            reason = str(error.__cause__ or error).splitlines()[0]
+            raise UserError(f"sections.{name} does not name a section that can be made: {reason}") from error
+        found += [section] if section is not None else []
+    return found
+
+
+def show(
+    sections: Sequence[Section], lead: str, analysis: Analysis, folder: Path, refresh: float | None, console: Console
+) -> None:
+    """Write the sections as tables, figures and a page, and print the answer and the most important tables."""
+    files.write_tables(sections, folder / "tables")
+    files.write_figures(sections, folder / "figures")
+    rounds = sum(len(experiment.rounds) for experiment in analysis.experiments)
+    facts = {"experiments": len(analysis.experiments), "rounds": rounds}
     report = folder / "report.html"
-    page.write_page(said, report, title="Winning tickets", lead=lead, facts=facts, refresh=config.watch)
+    page.write_page(sections, report, title="Winning tickets", lead=lead, facts=facts, refresh=refresh)
     console.print(lead, style="bold", markup=False, highlight=False)
     console.print()
-    terminal.show([one for one in said if one.key in ("tickets", "sweep")], console)
-    console.print(f"all {len(said)} sections: {report}", highlight=False, soft_wrap=True)
-    if config.report == "wandb":
-        from lth.analysis.wandb_report import publish
+    terminal.show([section for section in sections if section.key in BRIEF], console, lead=lead)
+    console.print(f"all {len(sections)} sections: {report}", highlight=False, soft_wrap=True)
 
-        try:
-            url = publish(lead, said, experiments, entity=config.entity, project=config.project)
-            console.print(f"W&B report: {url}", highlight=False, soft_wrap=True)
-        except UserError as error:  # everything is on disk; W&B can be told another time
-            console.print(f"no W&B report: {error}", highlight=False, soft_wrap=True, markup=False)
-    return said
+
+def publish(config: DictConfig, lead: str, sections: Sequence[Section], analysis: Analysis, console: Console) -> None:
+    """Write the W&B report too, or say in a line why not: everything is on disk, and W&B can be told another time."""
+    from lth.analysis.wandb_report import publish as to_wandb
+
+    try:
+        url = to_wandb(lead, sections, analysis.experiments, entity=config.entity, project=config.project)
+        console.print(f"W&B report: {url}", highlight=False, soft_wrap=True)
+    except UserError as error:
+        console.print(f"no W&B report: {error}", highlight=False, soft_wrap=True, markup=False)
 
 
 def check(config: DictConfig) -> None:
     """Raise UserError for the first key whose value makes no sense."""
     for key, choices in {"source": ("local", "wandb"), "report": ("local", "wandb")}.items():
         if config[key] not in choices:
-            raise UserError(f"{key}={config[key]} will not do: it is {' or '.join(choices)}")
+            raise UserError(f"{key}={config[key]} is unknown: give {' or '.join(choices)}")
     if not isinstance(config.stability, bool):
-        raise UserError(f"stability={config.stability} will not do: it is true or false")
+        raise UserError(f"stability={config.stability} is neither true nor false: give one of them")
     if not isinstance(config.resamples, int) or config.resamples < 100:
-        raise UserError(f"resamples={config.resamples} will not do: it is a whole number, at least 100")
+        raise UserError(f"resamples={config.resamples} is not enough: give a whole number, at least 100")
     if config.watch is not None and not (isinstance(config.watch, int | float) and config.watch > 0):
-        raise UserError(f"watch={config.watch} will not do: it is a number of seconds")
+        raise UserError(f"watch={config.watch} is no time to wait: give a number of seconds above 0")
     if not OmegaConf.is_list(config.experiments) and config.experiments is not None:
         config.experiments = [config.experiments]
 
 
 def state(outputs: Path) -> list[tuple[str, int]]:
-    """What changes whenever an experiment or a study does."""
+    """Return what changes whenever an experiment or a study does."""
     found = [*outputs.glob("*/experiment.json"), *outputs.glob("*/rounds.csv"), *outputs.glob("*/noise.csv")]
     found += (outputs / "studies").glob("*") if (outputs / "studies").is_dir() else []
     return sorted((str(path), path.stat().st_mtime_ns) for path in found)
-
-
-def sections(
-    experiments: Sequence[Experiment], remarks: Sequence[str], config: DictConfig, study: optuna.Study | None = None
-) -> tuple[str, list[Section]]:
-    """The answer, and every question that these experiments can answer."""
-    groups, apart = groups_of(experiments, config.resamples)
-    cache = Path(config.outputs) / FOLDER / "cache"
-    found = [
-        tickets.section(groups, [*remarks, *apart]),
-        sweep.section(study) if study else None,
-        curves.section(groups),
-        anatomy.section(experiments, cache),
-        stability.section(experiments, cache, measure=config.stability),
-        mistakes.section(groups),
-        noise.section(experiments),
-    ]
-    return tickets.lead(groups), [section for section in found if section is not None]

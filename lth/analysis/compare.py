@@ -9,8 +9,16 @@ import numpy as np
 
 from lth.analysis.document import Interval
 from lth.analysis.experiments import Errors, Experiment, Round
-from lth.analysis.statistics import p_value
+from lth.analysis.measure.statistics import p_value
 from lth.speech.bootstrap import Bootstrap
+
+CONTROLS = {
+    "random": "random mask",
+    "shuffled": "shuffled mask",
+    "fresh": "fresh init",
+    "sign": "signs only",
+    "dense": "dense, whole budget",
+}
 
 
 @dataclass
@@ -93,6 +101,30 @@ def groups_of(experiments: Sequence[Experiment], resamples: int) -> tuple[list[G
     groups = [Group(corpus, sets, members, resamples) for (corpus, _, sets), members in found.items()]
     groups.sort(key=lambda group: (-len(group.experiments), group.corpus))
     return groups, [*_apart(list(found)), *_without(experiments)]
+
+
+@dataclass(frozen=True)
+class Win:
+    """A winning ticket, of one seed or of several: what the report's first sentence is about."""
+
+    label: str
+    density: float
+    rounds: Sequence[Round]
+    dense: Sequence[Round]
+    experiments: Sequence[Experiment]
+
+
+def wins(group: Group) -> list[Win]:
+    """The sparsest winning ticket of every strategy, over its seeds where it has several; the sparsest first."""
+    found = []
+    for label, ones in group.lotteries.items():
+        dense = [one.dense for one in ones]
+        limit = sum(one.row.dev_wer for one in dense)
+        for rounds in reversed(by_density(ones).values()):
+            if rounds[0].density < 1 and sum(one.row.dev_wer for one in rounds) <= limit:
+                found.append(Win(label, rounds[0].density, rounds, dense, ones))
+                break
+    return sorted(found, key=lambda win: (win.density, sum(one.row.dev_wer for one in win.rounds) / len(win.rounds)))
 
 
 def wer_of(one: Round, name: str) -> float | None:

@@ -1,32 +1,9 @@
-"""An experiment's config in a few words, and reading the small documents it left behind."""
+"""An experiment's config in a few words."""
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lth.analysis.labels import chosen
-from lth.errors import UserError
-
-
-def document(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML or JSON file; empty when there is no such file.
-
-    Raises:
-        UserError: the file is damaged.
-    """
-    read = json.loads if path.suffix == ".json" else yaml.safe_load
-    try:
-        found = read(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (ValueError, yaml.YAMLError):
-        found = None
-    if not isinstance(found, dict):
-        raise UserError(f"{path} is damaged: run the experiment again to rewrite it")
-    return found
 
 
 def words(config: Mapping[str, Any]) -> dict[str, str]:

@@ -4,7 +4,7 @@ Every part of the analysis returns a `Section`; the terminal, CSV files, PNG and
 W&B report are made from the same sections, so they cannot disagree. Rates, densities and shares are fractions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -19,6 +19,22 @@ class Interval(NamedTuple):
     high: float | None = None
 
 
+class Hypothesis(NamedTuple):
+    """What a network heard, as (word, kind): "equal", "substitute", "insert" or "delete" of a word it missed.
+
+    As text `+word` was inserted, `[word]` is wrong and `-word` was missed.
+    """
+
+    words: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        ways = {"equal": "{}", "insert": "+{}", "substitute": "[{}]", "delete": "-{}"}
+        return " ".join(ways[kind].format(word) for word, kind in self.words)
+
+
+Cell = str | int | float | Interval | Hypothesis | None
+
+
 @dataclass(frozen=True)
 class Column:
     """`kind` says how a cell is shown: percent is a fraction times 100, points a signed difference of percents."""
@@ -29,30 +45,37 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """`name` is a file name without its ending. A cell is a str, int, float, `Interval` or None (not known)."""
+    """`name` is a file name without its ending. A cell that is None is not known."""
 
     name: str
     title: str
     columns: Sequence[Column]
-    rows: Sequence[Sequence[str | int | float | Interval | None]]
+    rows: Sequence[Sequence[Cell]]
     note: str = ""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """`kind` as in `Column`; a log axis runs downwards where `reverse`, as densities do."""
+    """`kind` as in `Column`; a log axis runs downwards where `reverse`, as densities do.
+
+    `ticks` are the values to label, as far as there is room; without them they are round numbers. `zero`: it begins
+    there, however far away the values are.
+    """
 
     label: str
     kind: Kind = "number"
     log: bool = False
     reverse: bool = False
+    ticks: Sequence[float] = ()
+    zero: bool = False
 
 
 @dataclass(frozen=True)
 class Series:
     """Points of one colour; `low` and `high` make a band, `text` is shown at a point on demand.
 
-    `x` may be words in a bar chart. `style`: "line" (with markers), "points", "dashed" (a reference line, no markers).
+    `x` may be words in a bar chart. `style`: "line" (with markers), "points", "dashed" (a reference line, no markers,
+    in the colour of the series whose label is `like`) or "mark" (points that stand out from the others).
     """
 
     label: str
@@ -61,7 +84,8 @@ class Series:
     low: Sequence[float | None] = ()
     high: Sequence[float | None] = ()
     text: Sequence[str] = ()
-    style: Literal["line", "points", "dashed"] = "line"
+    style: Literal["line", "points", "dashed", "mark"] = "line"
+    like: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,10 +122,14 @@ class Heat:
 
 @dataclass(frozen=True)
 class Section:
-    """One question and its answer. `key` is an anchor; `text` are sentences, the first of them the answer."""
+    """One question and its answer. `key` is an anchor; `text` are sentences, the first of them the answer.
+
+    `listings` are texts to be shown as they are, such as a config, by their titles.
+    """
 
     key: str
     title: str
     text: Sequence[str] = ()
     tables: Sequence[Table] = field(default=())
     charts: Sequence[Chart | Heat] = field(default=())
+    listings: Mapping[str, str] = field(default_factory=dict)

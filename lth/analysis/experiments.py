@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lth.analysis.describe import document
 from lth.analysis.labels import label, labels
 from lth.analysis.utterances import transcripts
 from lth.errors import UserError
+from lth.files import read_document
 from lth.speech.wer import word_errors
 from lth.store.rows import Row, dense, read_csv, set_names, winning
 from lth.store.store import RESULT_VERSION, StoredRound
@@ -99,6 +99,15 @@ class Experiment:
     @property
     def corpus(self) -> str:
         return str((self.config.get("corpus") or {}).get("name", ""))
+
+    @property
+    def train_noise(self) -> str:
+        """'clean', 'level 0 to 0.5' or '0 to 20 dB': the noise of training."""
+        noise = self.config.get("noise") or {}
+        if noise.get("kind", "none") == "none" or "train" not in noise.get("apply_to", ["train"]):
+            return "clean"
+        strength = f"{noise.get('min', 0):g} to {noise.get('max', 0):g}"
+        return f"level {strength}" if noise["kind"] == "level" else f"{strength} dB"
 
     @cached_property
     def setting(self) -> tuple[str, str, tuple[str, ...]]:
@@ -189,7 +198,7 @@ def read_experiment(folder: Path) -> Experiment:
         sorted(read_csv(folder / "rounds.csv"), key=lambda row: row.round) if (folder / "rounds.csv").exists() else []
     )
     rounds = [Round(row, StoredRound(folder / "rounds" / f"round-{row.round:02d}")) for row in rows]
-    config, about = document(folder / "config.yaml"), document(folder / "experiment.json")
+    config, about = read_document(folder / "config.yaml"), read_document(folder / "experiment.json")
     return Experiment(folder, config, about, rounds, flags=flags_of(config, about, rounds))
 
 

@@ -1,4 +1,4 @@
-"""What two networks heard in the same utterances: intervals, paired differences and telling examples.
+"""What two networks heard in the same utterances, and telling examples of it.
 
 Transcripts are a mapping: "dev", "test" (the corpus's primary test set) or the name of a further test set ->
 utterance id -> (reference, hypothesis).
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import jiwer
 
-from lth.speech.wer import bootstrap_difference, bootstrap_interval, word_errors
+from lth.analysis.document import Hypothesis
+from lth.speech.wer import word_errors
 from lth.store.rows import set_names
 from lth.store.store import StoredRound
 
@@ -24,26 +25,13 @@ SPEAKERS = {
 
 
 @dataclass(frozen=True)
-class Difference:
-    """WER of the ticket minus that of the dense network on one set, and its paired 95 % interval."""
-
-    set: str
-    difference: float
-    low: float
-    high: float
-    utterances: int
-    better: int
-    worse: int
-
-
-@dataclass(frozen=True)
 class Example:
-    """One utterance; hypotheses as (word, kind) with kind equal, substitute, insert or delete."""
+    """One utterance, and what both networks heard."""
 
     id: str
     reference: str
-    dense: list[tuple[str, str]]
-    ticket: list[tuple[str, str]]
+    dense: Hypothesis
+    ticket: Hypothesis
     change: int  # wrong words of the ticket minus those of the dense network
 
 
@@ -70,35 +58,6 @@ def speakers(stored: StoredRound, corpus: str) -> dict[str, str]:
     return found
 
 
-def intervals(rounds: Mapping[int, Transcripts]) -> dict[str, dict[int, tuple[float, float]]]:
-    """95 % intervals of the corpus WER: set -> round number -> (low, high)."""
-    found: dict[str, dict[int, tuple[float, float]]] = {}
-    for number, sets in rounds.items():
-        for name, texts in sets.items():
-            found.setdefault(name, {})[number] = bootstrap_interval(*zip(*texts.values(), strict=True))
-    return found
-
-
-def differences(dense: Transcripts, ticket: Transcripts) -> list[Difference]:
-    """Ticket against dense on every set both have transcribed."""
-    found = []
-    for name in (name for name in dense if name in ticket):
-        _, references, first, second = _paired(dense[name], ticket[name])
-        before, words = word_errors(references, first)
-        after, _ = word_errors(references, second)
-        found.append(
-            Difference(
-                name,
-                float((after - before).sum() / words.sum()),
-                *bootstrap_difference(references, first, second),
-                utterances=len(references),
-                better=int((after < before).sum()),
-                worse=int((after > before).sum()),
-            )
-        )
-    return found
-
-
 def examples(dense: Transcripts, ticket: Transcripts, each_way: int = 3) -> list[Example]:
     """The utterances whose number of wrong words changed most, those that got worse first; test, else dev."""
     name = next((name for name in ("test", "dev") if name in dense and name in ticket), None)
@@ -121,17 +80,17 @@ def examples(dense: Transcripts, ticket: Transcripts, each_way: int = 3) -> list
     ]
 
 
-def marked(reference: str, hypothesis: str) -> list[tuple[str, str]]:
-    """The hypothesis as (word, kind); what the reference has and it lacks stands in place as "delete"."""
+def marked(reference: str, hypothesis: str) -> Hypothesis:
+    """Return the hypothesis word by word; what the reference has and it lacks stands in place as "delete"."""
     aligned = jiwer.process_words(reference, hypothesis)
-    said: list[tuple[str, str]] = []
+    found: list[tuple[str, str]] = []
     for chunk in aligned.alignments[0]:
         if chunk.type == "delete":
             words: Iterable[str] = aligned.references[0][chunk.ref_start_idx : chunk.ref_end_idx]
         else:
             words = aligned.hypotheses[0][chunk.hyp_start_idx : chunk.hyp_end_idx]
-        said += [(word, chunk.type) for word in words]
-    return said
+        found += [(word, chunk.type) for word in words]
+    return Hypothesis(tuple(found))
 
 
 def _paired(dense: Mapping[str, tuple[str, str]], ticket: Mapping[str, tuple[str, str]]) -> tuple[list[str], ...]:

@@ -45,7 +45,7 @@ def publish(
             wr.TableOfContents(),
             *_panels(wr, experiments, entity, project),
             *_lineage(wr, experiments, entity, project),
-            *(block for section in sections for block in _section(wr, section)),
+            *(block for section in sections for block in _section(wr, section, lead)),
         ]
         with contextlib.suppress(ValueError):  # there is no such project yet: saving makes it
             if known := next((r for r in api.reports(f"{entity}/{project}") if r.display_name == title), None):
@@ -65,8 +65,8 @@ def markdown(table: Table, rows: int = ROWS) -> str:
     return text + (f"\n\n{len(table.rows) - rows} more rows are not shown." if len(table.rows) > rows else "")
 
 
-def _section(wr, section: Section) -> list:
-    blocks = [wr.H1(section.title), *(wr.P(sentence) for sentence in section.text)]
+def _section(wr, section: Section, lead: str) -> list:
+    blocks = [wr.H1(section.title), *(wr.P(sentence) for sentence in section.text if sentence != lead)]
     for table in section.tables:
         if table.rows:
             blocks += [wr.H2(table.title), wr.MarkdownBlock(markdown(table))]

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from lth.analysis.compare import groups_of
+from lth.analysis.compare import groups_of, wins
 from lth.analysis.experiments import gather
 from lth.analysis.labels import label, labels
-from lth.analysis.sections import curves, tickets
+from lth.analysis.measure import curve
+from lth.analysis.sections import tickets
 from tests.analysis.folders import write_experiment
 from tests.configs import compose
 
@@ -98,7 +99,7 @@ def test_other_texts_are_another_group_and_said(tmp_path):
 
 def test_wins_are_judged_on_dev_and_differences_on_test(tmp_path):
     groups, _ = groups_of(experiments(tmp_path, "demo"), 2000)
-    (win,) = tickets.wins(groups[0])
+    (win,) = wins(groups[0])
     assert win.density == 0.5  # round 1: dev 1/5 as the dense; round 2, at 25 %, is worse
     difference, p = groups[0].difference(win.dense, win.rounds, "test")
     assert difference.value == pytest.approx(1 / 6)
@@ -122,8 +123,8 @@ def test_nothing_wins_is_said(tmp_path):
 
 def test_density_at_a_wer_is_interpolated_in_its_logarithm():
     densities, wers = [1.0, 0.4, 0.1], [0.10, 0.10, 0.20]
-    found = curves.density_at(densities, wers, 0.15)
+    found = curve.density_at(densities, wers, 0.15)
     assert math.log(found) == pytest.approx((math.log(0.4) + math.log(0.1)) / 2)
-    assert curves.density_at(densities, wers, 0.20) == 0.1
-    assert curves.density_at(densities, wers, 0.05) is None
-    assert curves.density_at([1.0, 0.5, 0.25], [0.1, 0.3, 0.1], 0.1) == 0.25  # good again: the sparsest counts
+    assert curve.density_at(densities, wers, 0.20) == 0.1
+    assert curve.density_at(densities, wers, 0.05) is None
+    assert curve.density_at([1.0, 0.5, 0.25], [0.1, 0.3, 0.1], 0.1) == 0.25  # good again: the sparsest counts

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lth.analysis.statistics import holm, p_value, verdict
+from lth.analysis.measure.statistics import holm, p_value, verdict
 from lth.speech.bootstrap import Bootstrap
 
 

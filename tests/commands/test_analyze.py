@@ -13,6 +13,8 @@ import wandb
 from rich.console import Console
 
 from lth.analysis.analyse import analyse, state
+from lth.analysis.document import Section
+from lth.analysis.inputs import Analysis
 from lth.analysis.remote import bring
 from lth.commands.analyze import compare
 from lth.errors import UserError
@@ -58,6 +60,19 @@ def test_it_writes_tables_figures_and_a_page(tmp_path):
     assert "constant wins on digits at 50.0 % of the weights" in page
 
 
+def test_a_section_is_one_file_and_one_line(tmp_path):
+    write_experiment(tmp_path, "demo")
+    words = ("sections.curves=null", "+sections.mine._target_=tests.commands.test_analyze.section")
+    sections = analyse(compose_analysis(f"outputs={tmp_path}", "resamples=500", *words), CONSOLE)
+    assert [one.key for one in sections] == ["tickets", "anatomy", "mistakes", "mine"]
+    assert "demo of 3 rounds" in (tmp_path / "analysis/report.html").read_text()
+
+
+def section(analysis: Analysis) -> Section:
+    """A section of somebody's own."""
+    return Section("mine", "Mine", [f"{one.name} of {len(one.rounds)} rounds" for one in analysis.experiments])
+
+
 def test_an_unfinished_and_a_damaged_experiment_are_named_and_the_others_go_on(tmp_path):
     write_experiment(tmp_path, "whole")
     write_experiment(tmp_path / "b", "half", done=2, finished=False)
@@ -84,10 +99,11 @@ def test_one_utterance_gives_a_table_without_intervals(tmp_path):
 
 WRONG = {
     "experiments=[nosuch]": "there is no nosuch in",
-    "source=disk": "source=disk will not do",
-    "resamples=3": "resamples=3 will not do",
-    "stability=perhaps": "stability=perhaps will not do",
-    "watch=-1": "watch=-1 will not do",
+    "source=disk": "source=disk is unknown: give local or wandb",
+    "resamples=3": "resamples=3 is not enough: give a whole number",
+    "stability=perhaps": "stability=perhaps is neither true nor false",
+    "watch=-1": "watch=-1 is no time to wait",
+    "+sections.mine._target_=lth.analysis.sections.nosuch.section": "sections.mine does not name a section",
     "study=nosuch": "study=nosuch: there is no",
 }
 

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 from rich.console import Console
 
-from lth.analysis.interpolation import heard
+from lth.analysis.measure.interpolation import heard
 from lth.lottery.evidence import gather
 from lth.lottery.setup.setting import prepare
 from lth.lottery.strategy import Strategy

@@ -1,25 +1,22 @@
 """WER against density, strategies overlaid, and how much sparser one strategy is than another at the same WER."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import replace
 
-from lth.analysis.compare import Group, by_density, title_of, wer_of
+from lth.analysis.compare import CONTROLS, Group, by_density, title_of, wer_of
 from lth.analysis.document import Axis, Chart, Column, Section, Series, Table
 from lth.analysis.experiments import Experiment, Round
-from lth.analysis.sections.tickets import CONTROLS
+from lth.analysis.inputs import Analysis
+from lth.analysis.measure.curve import FLATTENING, WEIGHTS, density_at, within
 
 #: WERs to compare strategies at, relative to the dense network's.
 TARGETS = (1.0, 1.1, 1.25, 1.5)
-#: Times the dense WER from which on a point would flatten all others in a figure.
-FLATTENING = 3.0
 #: Strategies that one figure can hold.
 MOST = 8
 
 
-def section(groups: Sequence[Group]) -> Section | None:
-    """A chart for every group and set, a table of all its points, and densities at equal WER."""
-    charts, tables, text = [], [], []
+def section(analysis: Analysis) -> Section | None:
+    """Return a chart for every group and set, a table of all its points, and densities at equal WER."""
+    groups, charts, tables, text = analysis.groups, [], [], []
     for number, group in enumerate(groups):
         if not group.lotteries:
             continue
@@ -29,21 +26,6 @@ def section(groups: Sequence[Group]) -> Section | None:
         tables += [_points(group, f"curves{ending}", title), _at_equal_wer(group, f"equal_wer{ending}", title)]
         text.append(_saving(group, title))
     return Section("curves", "WER against remaining weights", text, tables, charts) if charts else None
-
-
-def density_at(densities: Sequence[float], wers: Sequence[float], target: float) -> float | None:
-    """The lowest density whose WER is at most ``target``, interpolated in the logarithm of density.
-
-    ``densities`` fall. None where not even the densest round is that good; where the sparsest still is, its density.
-    """
-    found = None
-    for n, (density, wer) in enumerate(zip(densities, wers, strict=True)):
-        if wer <= target:
-            found = density
-        elif n and wers[n - 1] <= target:
-            share = (target - wers[n - 1]) / (wer - wers[n - 1])
-            found = math.exp((1 - share) * math.log(densities[n - 1]) + share * math.log(density))
-    return found
 
 
 def _chart(group: Group, name: str, file: str, title: str) -> Chart:
@@ -64,14 +46,12 @@ def _chart(group: Group, name: str, file: str, title: str) -> Chart:
             series.append(Series(words, x, [rate.value for rate in rates], style="points", text=[words for _ in x]))
     said = f"WER on {name}{title}"
     note = "Means over seeds where there are several; bands are 95 % intervals. Density is kept / prunable weights."
-    series, beyond = _within(series, FLATTENING * max(wer_of(one.dense, name) or 0 for one in _all(group)))
+    series, beyond = within(series, FLATTENING * max(wer_of(one.dense, name) or 0 for one in _all(group)))
     if left_out := len(group.lotteries) - len(drawn):
         note += f" The {MOST} strategies with the sparsest winning tickets; {left_out} more are in the table."
     if beyond:
         note += f" Beyond the figure: {'; '.join(beyond)}."
-    return Chart(
-        file, said, Axis("weights remaining", "percent", log=True, reverse=True), _axis(name), series, note=note
-    )
+    return Chart(file, said, WEIGHTS, _axis(name), series, note=note)
 
 
 def _sparsest(group: Group) -> dict[str, list[Experiment]]:
@@ -82,22 +62,6 @@ def _sparsest(group: Group) -> dict[str, list[Experiment]]:
 
     chosen = sorted(group.lotteries, key=density)[:MOST]
     return {label: ones for label, ones in group.lotteries.items() if label in chosen}
-
-
-def _within(series: Sequence[Series], limit: float) -> tuple[list[Series], list[str]]:
-    """The series without points that would flatten all others, and those in words."""
-    kept, beyond = [], []
-    for one in series:
-        far = [n for n, wer in enumerate(one.y) if wer is not None and wer > limit > 0]
-        beyond += [f"{one.label} at {100 * one.x[n]:.1f} % ({100 * one.y[n]:.0f} %)" for n in far]
-        inside = [n for n in range(len(one.y)) if n not in far]
-        parts = {
-            key: [getattr(one, key)[n] for n in inside]
-            for key in ("x", "y", "low", "high", "text")
-            if getattr(one, key)
-        }
-        kept += [replace(one, **parts)] if inside else []
-    return kept, beyond
 
 
 def _all(group: Group) -> list[Experiment]:

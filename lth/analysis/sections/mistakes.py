@@ -3,12 +3,13 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from lth.analysis.compare import Group, title_of
+from lth.analysis.compare import Group, title_of, wins
 from lth.analysis.document import Axis, Chart, Column, Section, Series, Table
 from lth.analysis.experiments import Experiment, Round
-from lth.analysis.sections.tickets import wins
+from lth.analysis.inputs import Analysis
+from lth.analysis.measure.curve import WEIGHTS
+from lth.analysis.measure.words import Change, Heard, Texts, changes, heard
 from lth.analysis.utterances import speakers
-from lth.analysis.words import Change, Heard, Texts, changes, heard
 from lth.speech.wer import word_errors
 
 #: Words in a table, those lost and those won most; words in the chart.
@@ -16,12 +17,12 @@ SHOWN, DRAWN = 20, 8
 NO_SPEAKERS = "Who says what is not known of these rounds, so that nothing is said by speaker."
 
 
-def section(groups: Sequence[Group]) -> Section | None:
-    """Two tickets of every group against their dense networks, on test: one that wins, and the sparsest of all.
+def section(analysis: Analysis) -> Section | None:
+    """Compare two tickets of every group against their dense networks, on test: one that wins, and the sparsest of all.
 
     The first is the sparsest that wins, or else the best. What a network loses first shows in the second.
     """
-    text, tables, charts = [], [], []
+    groups, text, tables, charts = analysis.groups, [], [], []
     for number, group in enumerate(groups):
         name = "test" if "test" in group.sets else "dev"
         title = title_of(group, groups)
@@ -147,7 +148,7 @@ def _kinds(
 ) -> Chart:
     x, sets = [r.density for r in played], [found[r.row.key] for r in played]
     lines = [Series(kind, x, [s.kinds[kind] / s.said for s in sets]) for kind in sets[0].kinds]
-    axes = Axis("weights remaining", "percent", log=True, reverse=True), Axis(f"errors per {name} word", "percent")
+    axes = WEIGHTS, Axis(f"errors per {name} word", "percent")
     return Chart(file, f"Kinds of errors, {one.label}, seed {one.seed}{title}", *axes, lines)
 
 
@@ -162,6 +163,6 @@ def _first(
     right = [found[r.row.key].right() for r in played]
     x = [r.density for r in played]
     lines = [Series(f"{word} ({times[word]})", x, [counts[word] / times[word] for counts in right]) for word in words]
-    axes = Axis("weights remaining", "percent", log=True, reverse=True), Axis("heard right", "percent")
+    axes = WEIGHTS, Axis("heard right", "percent")
     note = "The words that the sparsest round has lost most, and how often each is said."
     return Chart(file, f"Which words go first, {one.label}, seed {one.seed}{title}", *axes, lines, note=note)

@@ -1,9 +1,10 @@
 """What noise changes: WER of the dense network and of the winning tickets in every noise of `test_noise=grid`."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from lth.analysis.document import Column, Heat, Interval, Section, Table
 from lth.analysis.experiments import Experiment
+from lth.analysis.inputs import Analysis
 from lth.store.noise_rows import NoiseRow, read_noise_csv
 
 #: What an experiment trained in, and the rows of its noise.csv.
@@ -20,7 +21,7 @@ def surfaces(experiments: Sequence[Experiment]) -> list[Surface]:
         UserError: a `noise.csv` is damaged.
     """
     measured = [one for one in experiments if (one.path / "noise.csv").is_file()]
-    names = [train_noise(one.config) for one in measured]
+    names = [one.train_noise for one in measured]
     for further in (lambda one: one.label, lambda one: f"seed {one.seed}", lambda one: one.name):
         if len(set(names)) < len(names):
             extra = [further(one) for one in measured]
@@ -29,18 +30,9 @@ def surfaces(experiments: Sequence[Experiment]) -> list[Surface]:
     return [(name, read_noise_csv(one.path / "noise.csv")) for name, one in zip(names, measured, strict=True)]
 
 
-def train_noise(config: Mapping) -> str:
-    """'clean', 'level 0 to 0.5' or '0 to 20 dB': the noise of training."""
-    noise = config.get("noise") or {}
-    if noise.get("kind", "none") == "none" or "train" not in noise.get("apply_to", ["train"]):
-        return "clean"
-    strength = f"{noise.get('min', 0):g} to {noise.get('max', 0):g}"
-    return f"level {strength}" if noise["kind"] == "level" else f"{strength} dB"
-
-
-def section(experiments: Sequence[Experiment]) -> Section | None:
+def section(analysis: Analysis) -> Section | None:
     """A heat map of WER and one of the difference for each ticket, and the table behind them; None without a grid."""
-    found = surfaces(experiments)
+    found = surfaces(analysis.experiments)
     if not found:
         return None
     rows = [row for _, of_one in found for row in of_one]

@@ -16,7 +16,8 @@ import numpy as np
 from lth.analysis.cache import known, remembered
 from lth.analysis.document import Axis, Chart, Column, Interval, Section, Series, Table
 from lth.analysis.experiments import Experiment, Round
-from lth.analysis.sections.anatomy import few
+from lth.analysis.inputs import Analysis
+from lth.analysis.phrases import few
 from lth.errors import UserError
 from lth.files import SUMS
 from lth.speech.bootstrap import Bootstrap
@@ -126,16 +127,16 @@ def trained_from(played: Round) -> dict:
     return inputs
 
 
-def section(experiments: Sequence[Experiment], folder: Path | None = None, *, measure: bool = False) -> Section | None:
-    """Barriers between the trainings of every ticket that was trained twice; None where none was, or none is known.
+def section(analysis: Analysis) -> Section | None:
+    """Return the barriers between trainings of every ticket that was trained twice; None where none is known.
 
-    Args:
-        folder: where barriers are kept; those that are there are shown without being asked for.
-        measure: transcribe dev along the line where that was not done before.
+    Those in the cache are shown; others are measured, by transcribing dev along the line, only where
+    `analysis.stability` says so.
     """
+    folder, measure = analysis.cache, analysis.stability
     if not measure and (folder is None or not (folder / CACHE).is_dir()):
         return None
-    found, text, curves = twins(experiments), [], {}
+    found, text, curves = twins(analysis.experiments), [], {}
     names = Counter(pair.name for pair in found)
     for pair in found:
         try:
@@ -179,7 +180,7 @@ def transcribed(pair: Twins) -> dict:
     """
     from omegaconf import OmegaConf
 
-    from lth.analysis.interpolation import heard
+    from lth.analysis.measure.interpolation import heard
     from lth.lottery.setup.recorded import check_safe, difference
     from lth.lottery.setup.setting import prepare
 

@@ -6,30 +6,35 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from lth.analysis.document import Axis, Chart, Column, Section, Series, Table
+from lth.analysis.inputs import Analysis
+from lth.analysis.phrases import percent
 
 #: Finished trials that importances need to mean anything.
 ENOUGH = 8
 WER, DENSITY = "extreme_dev_wer", "extreme_density"
 
 
-def section(study: optuna.Study) -> Section:
-    """Front with hypervolume, importances, slices and cost of a search by `python -m lth search`."""
+def section(analysis: Analysis) -> Section | None:
+    """Return front with hypervolume, importances, slices and cost of the search; None where none is asked for."""
+    study = analysis.study
+    if study is None:
+        return None
     trials = study.get_trials(deepcopy=False)
     done = [one for one in trials if one.state == TrialState.COMPLETE and "outcome" in one.user_attrs]
     text = [_cost(trials)]
     if not done:
         return Section("sweep", f"The search {study.study_name}", ["No trial has finished yet.", *text])
     points = [outcome(one) for one in done]
-    best = front(points)
+    best = front(study)
     corner = (max(density for density, _ in points), max(wer for _, wer in points))
-    volume = hypervolume([points[n] for n in best], corner)
-    sparsest = min(best, key=lambda n: points[n])
+    volume = hypervolume(points, corner)
+    sparsest = best[0]
     text.insert(
         0,
-        f"The sparsest winning ticket of the search keeps {100 * points[sparsest][0]:.1f} % of the weights at dev WER "
-        f"{100 * points[sparsest][1]:.1f} % (trial {done[sparsest].number}: {_words(done[sparsest])}).",
+        f"The sparsest winning ticket of the search keeps {percent(outcome(sparsest)[0])} of the weights at dev WER "
+        f"{percent(outcome(sparsest)[1])} (trial {sparsest.number}: {_words(sparsest)}).",
     )
-    tables, charts = [_front([done[n] for n in best])], [_pareto(points, best), _growth(points, corner)]
+    tables, charts = [_front(best)], [_pareto(points, best), _growth(points, corner)]
     text.append(
         f"Hypervolume {volume:.4f}: what the front dominates up to a density of {100 * corner[0]:.1f} % and a WER of "
         f"{100 * corner[1]:.1f} %, the worst seen."
@@ -47,20 +52,19 @@ def outcome(trial: FrozenTrial) -> tuple[float, float]:
     return found[DENSITY], found[WER]
 
 
-def front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Indices of the points that no other is as good as in both and better in one; of equal ones the first."""
-    order, kept, least = sorted(range(len(points)), key=lambda n: (*points[n], n)), [], float("inf")
-    for n in order:
-        if points[n][1] < least:
-            kept.append(n)
-            least = points[n][1]
-    return kept
+def front(study: optuna.Study) -> list[FrozenTrial]:
+    """Return the trials that no other is as good as in all objectives and better in one, the sparsest first.
+
+    Of trials with equal outcomes the first; of a search with one objective the best.
+    """
+    optimal = {outcome(trial): trial for trial in reversed(study.best_trials) if "outcome" in trial.user_attrs}
+    return [optimal[values] for values in sorted(optimal)]
 
 
 def hypervolume(points: Sequence[tuple[float, float]], corner: tuple[float, float]) -> float:
     """The area that some point dominates, up to ``corner`` (Zitzler and Thiele 1998); both are to be small."""
     area, ceiling = 0.0, corner[1]
-    for x, y in sorted(points[n] for n in front(points)):
+    for x, y in sorted(points):  # one that another dominates lies at or above the ceiling
         if x < corner[0] and y < ceiling:
             area += (corner[0] - x) * (ceiling - y)
             ceiling = y
@@ -74,9 +78,9 @@ def _front(trials: Sequence[FrozenTrial]) -> Table:
     return Table("pareto", "The front: no other trial is both sparser and better", columns, rows, note)
 
 
-def _pareto(points: Sequence[tuple[float, float]], best: Sequence[int]) -> Chart:
+def _pareto(points: Sequence[tuple[float, float]], best: Sequence[FrozenTrial]) -> Chart:
     everyone = Series("trials", [x for x, _ in points], [y for _, y in points], style="points")
-    line = Series("front", [points[n][0] for n in best], [points[n][1] for n in best])
+    line = Series("front", *([value[n] for value in map(outcome, best)] for n in (0, 1)))
     axes = Axis("weights of the extreme ticket", "percent", log=True, reverse=True), Axis("its dev WER", "percent")
     return Chart("pareto", "Small and good", *axes, [everyone, line])
 

@@ -1,40 +1,23 @@
 """Who wins: every lottery's extreme and best ticket against its dense network, over seeds, and against its controls."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
-from lth.analysis.compare import Group, by_density, flags, title_of
+from lth.analysis.compare import CONTROLS, Group, by_density, flags, title_of, wins
 from lth.analysis.document import Column, Interval, Section, Table
 from lth.analysis.experiments import Experiment, Round
-from lth.analysis.statistics import holm, verdict
+from lth.analysis.inputs import Analysis
+from lth.analysis.measure.statistics import holm, verdict
+from lth.analysis.phrases import percent
 
-CONTROLS = {
-    "random": "random mask",
-    "shuffled": "shuffled mask",
-    "fresh": "fresh init",
-    "sign": "signs only",
-    "dense": "dense, whole budget",
-}
 RULE = (
     "A ticket wins when its dev WER is no worse than the dense network's. Differences are ticket less dense on the "
     "same resampled test utterances (95 % interval); p is two-sided and Holm-corrected over the table."
 )
 
 
-@dataclass(frozen=True)
-class Win:
-    """A winning ticket, of one seed or of several: what the report's first sentence is about."""
-
-    label: str
-    density: float
-    rounds: Sequence[Round]
-    dense: Sequence[Round]
-    experiments: Sequence[Experiment]
-
-
-def section(groups: Sequence[Group], remarks: Sequence[str] = ()) -> Section:
-    """Tables of tickets, of means over seeds, of controls and of transfers, for every group; see `lead`."""
-    tables, text = [], []
+def section(analysis: Analysis) -> Section:
+    """Return the answer, and tables of tickets, of means over seeds, of controls and of transfers, for every group."""
+    groups, tables, text = analysis.groups, [], [lead(analysis.groups)]
     for number, group in enumerate(groups):
         made = [maker(group) for maker in (_tickets, _over_seeds, _controls, _transfers)]
         ending = f"_{group.corpus}_{number + 1}" if len(groups) > 1 else ""
@@ -48,20 +31,7 @@ def section(groups: Sequence[Group], remarks: Sequence[str] = ()) -> Section:
                 "nothing is known of how much another seed would change."
             )
     everyone = [one for group in groups for one in group.experiments]
-    return Section("tickets", "Who wins", [*text, *remarks, *flags(everyone)], tables)
-
-
-def wins(group: Group) -> list[Win]:
-    """The sparsest winning ticket of every strategy, over its seeds where it has several; the sparsest first."""
-    found = []
-    for label, ones in group.lotteries.items():
-        dense = [one.dense for one in ones]
-        limit = sum(one.row.dev_wer for one in dense)
-        for rounds in reversed(by_density(ones).values()):
-            if rounds[0].density < 1 and sum(one.row.dev_wer for one in rounds) <= limit:
-                found.append(Win(label, rounds[0].density, rounds, dense, ones))
-                break
-    return sorted(found, key=lambda win: (win.density, sum(one.row.dev_wer for one in win.rounds) / len(win.rounds)))
+    return Section("tickets", "Who wins", [*text, *analysis.remarks, *analysis.apart, *flags(everyone)], tables)
 
 
 def lead(groups: Sequence[Group]) -> str:
@@ -75,7 +45,7 @@ def lead(groups: Sequence[Group]) -> str:
     found = wins(group)
     if not found:
         best = min((one.best for ones in group.lotteries.values() for one in ones if one.best), key=_dev, default=None)
-        near = f"; the best ticket keeps {_percent(best.density)} of the weights" if best else ""
+        near = f"; the best ticket keeps {percent(best.density)} of the weights" if best else ""
         return f"No ticket wins{on}: none reaches its dense network's dev WER{near}."
     win = found[0]
     difference, p = group.difference(win.dense, win.rounds, name)
@@ -88,7 +58,7 @@ def lead(groups: Sequence[Group]) -> str:
     }[said]
     seeds = f", mean of {len(win.rounds)} seeds" if len(win.rounds) > 1 else ", one seed"
     wer, reference = _wer(group.mean(win.rounds, name)), _wer(group.mean(win.dense, name))
-    sentence = f"{win.label} wins{on} at {_percent(win.density)} of the weights, {name} WER {wer}"
+    sentence = f"{win.label} wins{on} at {percent(win.density)} of the weights, {name} WER {wer}"
     sentence += f" against {reference} dense{seeds}: {trust}"
     compared = [
         f"{CONTROLS.get(one.control, one.control)} at the same density {_wer(group.interval(one.rounds[-1], name))}"
@@ -215,10 +185,6 @@ def _set(group: Group) -> str:
 
 def _dev(one: Round) -> float:
     return one.row.dev_wer
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
 
 
 def _wer(rate: Interval) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lth.analysis.document import Chart, Heat, Interval, Section, Table
-from lth.analysis.look import to_png, to_svg
-from lth.analysis.show.draw import draw
+from lth.analysis.show.picture import to_png, to_svg
+from lth.analysis.show.words import value_of
 from lth.files import replacing, write_text
 
 
@@ -37,10 +37,10 @@ def write_figures(sections: Sequence[Section], folder: Path, dpi: int = 200) -> 
     charts = [chart for section in sections for chart in section.charts]
     written = []
     for path, chart in _named(charts, folder, "png"):
-        figure = draw(chart, title=True)
+        svg = to_svg(chart, title=True)
         with replacing(path) as temporary:
-            to_png(figure, temporary, dpi)
-        write_text(path.with_suffix(".svg"), to_svg(figure))
+            temporary.write_bytes(to_png(svg, dpi))
+        write_text(path.with_suffix(".svg"), svg)
         written += [path, path.with_suffix(".svg")]
     return _only(written, folder, "png", "svg")
 
@@ -80,5 +80,5 @@ def _csv(table: Table) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
-    writer.writerows(["" if cell is None else cell for cell in row] for row in zip(*plain, strict=True))
+    writer.writerows(["" if cell is None else value_of(cell) for cell in row] for row in zip(*plain, strict=True))
     return text.getvalue()

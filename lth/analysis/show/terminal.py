@@ -15,15 +15,16 @@ GAP = 2  # between columns
 WORD = 24  # a longer word is folded rather than pushing other columns out
 
 
-def show(sections: Sequence[Section], console: Console) -> None:
-    """Print the sections; no line is longer than the console is wide.
+def show(sections: Sequence[Section], console: Console, lead: str = "") -> None:
+    """Print the sections, without the sentence `lead`; no line is longer than the console is wide.
 
     A table that is too wide first folds its cells at spaces, then leaves out columns from the right and says so.
     """
     for section in sections:
         console.print(Text(printable(section.title), style="bold"))
         for sentence in section.text:
-            console.print(Text(printable(sentence)))
+            if sentence != lead:
+                console.print(Text(printable(sentence)))
         for table in section.tables:
             console.print("", _table(table, console.width), sep="\n")
         if section.charts:

@@ -3,18 +3,18 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from lth.analysis.document import Interval, Kind
+from lth.analysis.document import Cell, Hypothesis, Interval, Kind
 
 MINUS, UNKNOWN = "\N{MINUS SIGN}", "\N{EN DASH}"
 UNITS = {"percent": "%", "points": "points", "hours": "h"}
 #: By how much a shown number is larger than what a section holds.
 SCALE = {"percent": 100.0, "points": 100.0}
 
-Cell = str | int | float | Interval | None
-
 
 def value_of(cell: Cell) -> str | int | float | None:
     """What a cell is sorted by."""
+    if isinstance(cell, Hypothesis):
+        return str(cell)
     return cell.value if isinstance(cell, Interval) else cell
 
 
@@ -55,8 +55,8 @@ def number_text(value: float | None, kind: Kind, decimals: int) -> str:
 
 def cell_text(cell: Cell, kind: Kind, decimals: int) -> tuple[str, str]:
     """What a cell says, and its interval ('7.3–10.6', '−2.5 to +0.1') or ''."""
-    if isinstance(cell, str):
-        return cell, ""
+    if isinstance(cell, str | Hypothesis):
+        return str(cell), ""
     if not isinstance(cell, Interval):
         return number_text(cell, kind, decimals), ""
     value = number_text(cell.value, kind, decimals)
@@ -72,11 +72,18 @@ def column_texts(cells: Sequence[Cell], kind: Kind) -> list[tuple[str, str]]:
     return [cell_text(cell, kind, decimals) for cell in cells]
 
 
-def point_text(x: float | str, y: Interval, kinds: tuple[Kind, Kind], labels: tuple[str, str], extra: str = "") -> str:
-    """A point of a chart in words: 'WER 8.9 % (7.3–10.6) · weights remaining 16.8 %'."""
-    said = []
-    for cell, kind, label in zip((y, x), reversed(kinds), reversed(labels), strict=True):
-        value, interval = cell_text(cell, kind, places([cell], kind))
-        unit = f" {UNITS[kind]}" if kind in UNITS and value != UNKNOWN else ""
-        said.append(f"{label} {value}{unit}" + (f" ({interval})" if interval else ""))
-    return "\n".join([*said, extra] if extra else said)
+def quantity(cell: Cell, kind: Kind) -> str:
+    """Return a value with its unit and interval: '8.9 % (7.3–10.6)'."""
+    value, interval = cell_text(cell, kind, places([cell], kind))
+    unit = f" {UNITS[kind]}" if kind in UNITS and value != UNKNOWN else ""
+    return value + unit + (f" ({interval})" if interval else "")
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Return the names told apart where several are the same, by what cannot be seen."""
+    seen: dict[str, int] = {}
+    found = []
+    for name in names:
+        seen[name] = seen.get(name, -1) + 1
+        found.append(name + "\N{ZERO WIDTH SPACE}" * seen[name])
+    return found

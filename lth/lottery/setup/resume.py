@@ -15,12 +15,12 @@ from omegaconf import DictConfig
 
 from lth.errors import UserError
 from lth.files import SUMS, read_json, read_jsonl, sha256
-from lth.lottery.setup.find import read_init
 from lth.lottery.setup.recorded import difference, relocate
 from lth.lottery.setup.start import Start
 from lth.store.folder import ExperimentFolder
 from lth.store.maskfile import load_mask
 from lth.store.store import Store, StoredRound, round_key, tensors_digest
+from lth.store.ticket import read_init
 from lth.tracking import fetch
 from lth.tracking.artifacts import ROUND_FILES
 from lth.tracking.record import experiment_hash

@@ -10,11 +10,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lth.analysis import kinship
 from lth.analysis.experiments import gather
-from lth.analysis.overlap import Packed, overlap
+from lth.analysis.inputs import Analysis
+from lth.analysis.measure import bodies, kinship, specimens
+from lth.analysis.measure.overlap import Packed, overlap
 from lth.analysis.sections import anatomy
-from lth.analysis.sections.anatomy import section, specimens
+from lth.analysis.sections import overlap as shared
 from lth.store.maskfile import save_mask
 from lth.tickets.mask import Mask
 from tests.analysis.folders import KEPT, write_experiment
@@ -130,10 +131,11 @@ def test_the_section_by_hand(tmp_path):
     write(tmp_path, "a")
     write(tmp_path, "b", seed=8, moved=1, init="other")
     write(tmp_path, "c", noise=0.5)
-    said = section(gather(tmp_path / "all")[0])
+    analysis = Analysis(gather(tmp_path / "all")[0])
+    said, masks = anatomy.section(analysis), shared.section(analysis)
     tables = {
         table.name: [dict(zip([c.name for c in table.columns], row, strict=True)) for row in table.rows]
-        for table in said.tables
+        for table in (*said.tables, *masks.tables)
     }
     kinds = {row["differ in"]: row for row in tables["overlap_kinds"]}
     assert set(kinds) == {"init and seed", "noise", "init and seed, noise"}
@@ -143,15 +145,15 @@ def test_the_section_by_hand(tmp_path):
     assert kinds["init and seed"]["times chance"] == pytest.approx(5 / 4.5)
     assert kinds["init and seed"]["of what is possible"] == pytest.approx(0.5 / 1.5)
     assert kinds["init and seed"]["Jaccard"] == pytest.approx(5 / 7)
-    assert "Other noise in training leaves 100 % of the way from chance to the same mask" in " ".join(said.text)
-    assert "another init and seed in the same noise 33 %" in " ".join(said.text)
+    assert "Other noise in training leaves 100 % of the way from chance to the same mask" in " ".join(masks.text)
+    assert "another init and seed in the same noise 33 %" in " ".join(masks.text)
     (body, *_) = tables["bodies"]
     # round 1 is -2 times the init, the dense round half of it
     assert (body["signs as in init"], body["dense: signs as in init"]) == (0, 1)
     assert (body["grown"], body["dense: grown"]) == (1, 0)
     layers = next(chart for chart in said.charts if chart.name == "layers")
     assert [row[0] for row in layers.values] == [2 / 8, 1]
-    overlaps = next(chart for chart in said.charts if chart.name == "overlap")
+    overlaps = next(chart for chart in masks.charts if chart.name == "overlap")
     assert overlaps.values[0][0] is None and overlaps.values[0][1] == overlaps.values[1][0]
     assert overlaps.middle == 1
 
@@ -161,27 +163,29 @@ def test_what_is_gone_is_said(tmp_path):
     (folders[0] / "rounds/round-01/weights.safetensors").unlink()
     shutil.rmtree((folders[1] / "rounds/round-01").resolve())
     (folders[2] / "rounds/round-01/mask.lth").write_bytes(b"no mask")
-    said = section(gather(tmp_path / "all")[0])
+    analysis = Analysis(gather(tmp_path / "all")[0])
+    said = anatomy.section(analysis)
     text = " ".join(said.text)
     assert "The mask of b is gone from the store" in text
     assert "The mask of c cannot be read" in text
     assert "The trained weights of constant, seed 7, 50.0 % are not in the store" in text
     assert [chart.name for chart in said.charts] == ["layers"]
-    assert section([]) is None
+    assert shared.section(analysis) is None
+    assert anatomy.section(Analysis([])) is shared.section(Analysis([])) is None
 
 
 def test_what_took_long_is_kept(tmp_path, monkeypatch):
     write(tmp_path, "a")
     experiments, _ = gather(tmp_path / "all")
-    first = section(experiments, tmp_path / "cache")
-    monkeypatch.setattr(anatomy, "effective_rank", lambda weights: pytest.fail("computed twice"))
-    assert section(experiments, tmp_path / "cache") == first
+    first = anatomy.section(Analysis(experiments, cache=tmp_path / "cache"))
+    monkeypatch.setattr(bodies, "effective_rank", lambda weights: pytest.fail("computed twice"))
+    assert anatomy.section(Analysis(experiments, cache=tmp_path / "cache")) == first
 
 
 def test_the_sparsest_are_looked_into(tmp_path, monkeypatch):
     write(tmp_path, "a")
     write(tmp_path, "b", rounds=3)
-    monkeypatch.setattr(anatomy, "MOST", 1)
-    found, remarks = specimens(gather(tmp_path / "all")[0])
+    monkeypatch.setattr(specimens, "MOST", 1)
+    found, remarks = specimens.specimens(gather(tmp_path / "all")[0])
     assert [one.experiment.name for one in found] == ["a"]
     assert remarks == ["The 1 sparsest tickets are looked into; 1 more are left out: experiments= chooses."]

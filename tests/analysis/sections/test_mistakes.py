@@ -6,12 +6,12 @@ import re
 
 import pytest
 
-from lth.analysis.compare import groups_of
 from lth.analysis.experiments import gather
+from lth.analysis.inputs import Analysis
+from lth.analysis.measure.statistics import mcnemar
+from lth.analysis.measure.words import changes, heard
 from lth.analysis.sections.mistakes import _lengths, section
-from lth.analysis.statistics import mcnemar
 from lth.analysis.utterances import SPEAKERS
-from lth.analysis.words import changes, heard
 from lth.speech.corpora.an4 import load as an4
 from lth.speech.wer import score
 from tests.analysis.folders import HEARD, REFERENCES, write_experiment
@@ -57,7 +57,7 @@ def test_lengths_are_terciles():
 
 
 def tables(outputs):
-    said = section(groups_of(gather(outputs)[0], 200)[0])
+    said = section(Analysis(gather(outputs)[0], resamples=200))
     return said, {table.name: [list(row) for row in table.rows] for table in said.tables}
 
 

@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 from lth.analysis.document import Interval
-from lth.analysis.experiments import read_experiment
-from lth.analysis.sections.noise import section, surfaces, train_noise
+from lth.analysis.experiments import Experiment, read_experiment
+from lth.analysis.inputs import Analysis
+from lth.analysis.sections.noise import section, surfaces
 from lth.errors import UserError
 from lth.store.noise_rows import NoiseRow, read_noise_csv, write_noise_csv
 from tests.lotteries import play
@@ -70,7 +71,7 @@ def test_a_damaged_noise_csv_is_named(tmp_path, text, said):
 def test_the_section(tmp_path):
     clean = experiment(tmp_path / "a", {"kind": "none"}, ROWS)
     noisy = experiment(tmp_path / "b", {"kind": "level", "min": 0.0, "max": 0.5, "apply_to": ["train"]}, ROWS[:4])
-    found = section([clean, noisy])
+    found = section(Analysis([clean, noisy]))
     # Of four differences in noise: +10 (4, 16) twice, -5 (-8, -2), 0 (-4, 4). The clean ones do not count.
     assert "lower WER than its dense network in 1 of 4 noises, a higher one in 2, and in 1 there is no" in found.text[0]
     wer, extreme, change = found.charts
@@ -93,7 +94,7 @@ def test_the_section(tmp_path):
 
 def test_no_grid_is_no_section(tmp_path):
     (tmp_path / "a").mkdir()
-    assert section([read_experiment(tmp_path / "a")]) is None
+    assert section(Analysis([read_experiment(tmp_path / "a")])) is None
 
 
 def test_surfaces_of_the_same_training_noise_are_told_apart(tmp_path):
@@ -103,9 +104,12 @@ def test_surfaces_of_the_same_training_noise_are_told_apart(tmp_path):
     assert [name for name, _ in surfaces(same)] == ["clean, c", "clean, d"]
 
 
-def test_train_noise():
-    assert train_noise({}) == train_noise({"noise": {"kind": "snr", "apply_to": ["test"]}}) == "clean"
-    assert train_noise({"noise": {"kind": "snr", "min": -5, "max": 20.0}}) == "-5 to 20 dB"
+def test_train_noise(tmp_path):
+    def noise(config):
+        return Experiment(tmp_path, config, {}, []).train_noise
+
+    assert noise({}) == noise({"noise": {"kind": "snr", "apply_to": ["test"]}}) == "clean"
+    assert noise({"noise": {"kind": "snr", "min": -5, "max": 20.0}}) == "-5 to 20 dB"
 
 
 def test_one_command_trains_and_tests_in_each_noise(tmp_path, cache):
@@ -115,7 +119,7 @@ def test_one_command_trains_and_tests_in_each_noise(tmp_path, cache):
     assert done.returncode == 0, done.stderr
     assert "2 experiments, 4 rounds: 4 trained, 0 reused" in done.stdout
     experiments = [read_experiment(tmp_path / name) for name in ("noise-none", "noise-level")]
-    heats = {heat.title: heat for heat in section(experiments).charts}
+    heats = {heat.title: heat for heat in section(Analysis(experiments)).charts}
     dense = heats["test WER, dense"]
     assert (dense.rows, dense.columns) == (["clean", "level 0 to 0.5"], ["clean", "0 dB"])
     assert all(value is not None for values in dense.values for value in values)

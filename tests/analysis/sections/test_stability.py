@@ -11,7 +11,8 @@ from rich.console import Console
 from torch import nn
 
 from lth.analysis.experiments import gather
-from lth.analysis.interpolation import between, re_estimate
+from lth.analysis.inputs import Analysis
+from lth.analysis.measure.interpolation import between, re_estimate
 from lth.analysis.sections import stability
 from lth.analysis.sections.stability import ALPHAS, Curve, Twins, section, transcribed, twins
 from lth.lottery.setup.setting import prepare
@@ -80,10 +81,10 @@ def test_between_a_training_and_itself_is_no_barrier(pair):
 
 def test_the_section_measures_once_and_then_remembers(outputs, line, tmp_path, monkeypatch):
     experiments, _ = gather(outputs)
-    assert section(experiments, tmp_path) is None
+    assert section(Analysis(experiments, cache=tmp_path)) is None
     calls = []
     monkeypatch.setattr(stability, "transcribed", lambda pair: calls.append(pair) or line)
-    said = [section(experiments, tmp_path, measure=measure) for measure in (True, True, False)]
+    said = [section(Analysis(experiments, cache=tmp_path, stability=measure)) for measure in (True, True, False)]
     assert len(calls) == 1 and said[0] == said[1] == said[2]
     (table,) = said[0].tables
     curve = Curve(np.array(line["interpolated"]), np.array(line["words"]))
@@ -107,15 +108,15 @@ def test_what_is_gone_or_was_changed_is_said(outputs, tmp_path):
     shutil.copytree(outputs, copy, symlinks=True)
     config = json.dumps(dict(gather(copy)[0][1].config) | {"corpus": compose("corpus.seed=9").corpus}, default=dict)
     (copy / "demo/config.yaml").write_text(config.replace("${outputs}", str(copy)))
-    said = section(gather(copy)[0], tmp_path / "cache", measure=True)
+    said = section(Analysis(gather(copy)[0], cache=tmp_path / "cache", stability=True))
     assert not said.tables and "cannot be measured" in said.text[0] and "corpus is" in said.text[0]
     (copy / "again/rounds/round-00/weights.safetensors").unlink()
-    said = section(gather(copy)[0], tmp_path / "cache", measure=True)
+    said = section(Analysis(gather(copy)[0], cache=tmp_path / "cache", stability=True))
     assert not said.tables and "are not here" in said.text[0]
 
 
 def test_nothing_was_trained_twice(tmp_path):
-    assert "No ticket was trained twice" in section([], tmp_path, measure=True).text[0]
+    assert "No ticket was trained twice" in section(Analysis([], cache=tmp_path, stability=True)).text[0]
 
 
 def test_re_estimated_statistics_are_those_of_what_comes_in(outputs, monkeypatch):

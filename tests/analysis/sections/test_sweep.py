@@ -7,16 +7,22 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from lth.analysis.sections.sweep import front, hypervolume, section
+from lth.analysis.inputs import Analysis
+from lth.analysis.sections.sweep import front, hypervolume, outcome, section
 
 
 def test_front_by_brute_force():
     generator = random.Random(0)
     points = [(generator.randrange(8) / 8, generator.randrange(8) / 8) for _ in range(40)]
-    kept = {points[n] for n in front(points)}
+    made = optuna.create_study(directions=["minimize", "minimize"])
+    for density, wer in points:
+        trial = made.ask()
+        trial.set_user_attr("outcome", {"extreme_density": density, "extreme_dev_wer": wer})
+        made.tell(trial, [wer, density])
+    kept = [outcome(trial) for trial in front(made)]
     better = lambda a, b: a[0] <= b[0] and a[1] <= b[1] and a != b  # noqa: E731
-    assert kept == {b for b in points if not any(better(a, b) for a in points)}
-    assert len(front(points)) == len(kept)
+    assert kept == sorted({b for b in points if not any(better(a, b) for a in points)})
+    assert all(points.index(outcome(trial)) == trial.number for trial in front(made))  # of equal ones the first
 
 
 def test_hypervolume_by_counting_cells():
@@ -46,7 +52,7 @@ def study(trials: int) -> optuna.Study:
 
 def test_the_section_counts_and_names_the_sparsest():
     made = study(10)
-    said = section(made)
+    said = section(Analysis([], study=made))
     text = " ".join(said.text)
     sparsest = max(made.trials[:10], key=lambda trial: trial.params["strategy.amount"])
     assert f"(trial {sparsest.number}: " in text
@@ -59,7 +65,17 @@ def test_the_section_counts_and_names_the_sparsest():
     assert {chart.name for chart in said.charts} >= {"pareto", "hypervolume", "slice_strategy_amount", "slice_strategy"}
 
 
+def test_a_search_with_one_objective_has_one_best_trial():
+    made = optuna.create_study(direction="minimize")
+    for density in (0.5, 0.3, 0.3):
+        trial = made.ask()
+        trial.set_user_attr("outcome", {"extreme_density": density, "extreme_dev_wer": 0.1})
+        made.tell(trial, density)
+    assert [trial.number for trial in front(made)] == [1]
+    assert section(Analysis([])) is None
+
+
 @pytest.mark.parametrize("trials", [0, 3])
 def test_few_trials_say_so(trials):
-    text = " ".join(section(study(trials)).text)
+    text = " ".join(section(Analysis([], study=study(trials))).text)
     assert ("No trial has finished yet" if not trials else "Importances need 8 finished trials; there are 3") in text

@@ -23,13 +23,24 @@ window.addEventListener("load", async () => {
   const table = document.querySelector(".table table"), names = [...table.tHead.rows[0].cells];
   const sorted = [];
   for (const n of [2, 2, 0, 5]) { names[n].querySelector("button").click(); sorted.push(order(table)); }
-  const plot = document.querySelector(".js-plotly-plot"), item = plot.querySelector(".legendtoggle");
-  const said = (type) => item.dispatchEvent(new MouseEvent(type, { bubbles: true }));
-  said("mousedown"); said("mouseup");
+  const place = document.querySelector(".live .chart > div");
+  const faint = () => [...place.querySelectorAll(".mark-line path, .mark-symbol.role-mark path")]
+    .filter((mark) => Number(getComputedStyle(mark).opacity) < 0.5).length;
+  const before = faint(), all = place.querySelectorAll(".mark-line path, .mark-symbol.role-mark path").length;
+  const name = [...place.querySelectorAll(".role-legend-label text")].find((text) => text.textContent === "layerwise");
+  const at = name.getBoundingClientRect();
+  const where = { bubbles: true, clientX: at.x + at.width / 2, clientY: at.y + at.height / 2 };
+  for (const type of ["pointermove", "pointerdown", "pointerup", "click"])
+    name.dispatchEvent(new PointerEvent(type, where));
   await new Promise((done) => setTimeout(done, 1000));
-  const hidden = plot.data.filter((trace) => trace.visible === "legendonly").map((trace) => trace.legendgroup);
-  const ticks = plot._fullLayout.xaxis.ticktext.join();
-  document.body.dataset.found = [...sorted, hidden.join(), ticks].join(" | ");
+  const after = faint();
+  const point = [...place.querySelectorAll(".mark-symbol.role-mark")].at(-1).querySelector("path");
+  const dot = point.getBoundingClientRect();
+  point.dispatchEvent(new PointerEvent("pointermove", { bubbles: true, clientX: dot.x + 2, clientY: dot.y + 2 }));
+  await new Promise((done) => setTimeout(done, 300));
+  const tooltip = document.getElementById("vg-tooltip-element").textContent;
+  const ticks = [...place.querySelectorAll(".role-axis-label text")].map((text) => text.textContent).join();
+  document.body.dataset.found = [...sorted, before, after < all && after, tooltip, ticks].join(" | ");
 });
 </script>"""
 
@@ -49,7 +60,7 @@ def test_scripts_run_under_the_policy_and_nothing_else_does(sections, tmp_path):
     document, console = opened(path, tmp_path / "profile")
     assert console == []
     assert 'class="alive"' in document
-    assert document.count("js-plotly-plot") >= sum(len(section.charts) for section in sections)
+    assert document.count('class="marks"') == sum(2 * len(section.charts) for section in sections)  # still and alive
     body = document[document.index("<body") :]
     assert "<img" not in body
     assert not re.search(r"<script>alert", body)
@@ -62,10 +73,11 @@ def test_tables_sort_and_legends_toggle(tmp_path):
     document, console = opened(path, tmp_path / "profile")
     assert console == []
     found = re.search(r'data-found="([^"]*)"', document)[1].split(" | ")
-    by_density, back, by_name, by_p, hidden, ticks = found
+    by_density, back, by_name, by_p, before, after, tooltip, ticks = found
     assert by_density == "layerwise,constant,random"
     assert back == "random,constant,layerwise"
     assert by_name == "constant,layerwise,random"
     assert by_p == "random,layerwise,constant"  # what is not known comes last
-    assert hidden == "s0,s0"  # the line and its band
+    assert int(before) == 0 and int(after) > 2  # the others are faint
+    assert "layerwise · dense" in tooltip and "8.9 % (7.0–10.9)" in tooltip and "100.0 %" in tooltip
     assert "100" in ticks.split(",")

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from lth.analysis.document import Interval
-from lth.analysis.show.words import column_texts, heading, point_text
+from lth.analysis.show.words import column_texts, distinct, heading, quantity
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,13 @@ def test_units_are_said_once():
     assert heading("seed", "count", " ") == "seed"
 
 
-def test_a_point_says_value_interval_and_place():
-    said = point_text(0.168, Interval(0.0918, 0.074, 0.111), ("percent", "percent"), ("weights", "WER"), "extreme")
-    assert said == "WER 9.2 % (7.4–11.1)\nweights 16.8 %\nextreme"
-    assert point_text("OH", Interval(None), ("text", "points"), ("word", "more")) == "more –\nword OH"
+def test_a_quantity_says_value_unit_and_interval():
+    assert quantity(Interval(0.0918, 0.074, 0.111), "percent") == "9.2 % (7.4–11.1)"
+    assert quantity(0.168, "percent") == "16.8 %"
+    assert (quantity(Interval(None), "points"), quantity("OH", "text")) == ("–", "OH")
+
+
+def test_equal_names_are_told_apart_and_look_the_same():
+    names = distinct(["a", "b", "a", "a"])
+    assert len(set(names)) == 4 and names[:2] == ["a", "b"]
+    assert [name.strip("\N{ZERO WIDTH SPACE}") for name in names] == ["a", "b", "a", "a"]

@@ -1,81 +1,36 @@
 """What the masks of two lotteries have in common, and which difference between the lotteries changes them."""
 
-import math
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from collections.abc import Iterable, Mapping, Sequence
 
-from lth.analysis.document import Column, Heat, Table
-from lth.analysis.experiments import Experiment, Round
-from lth.analysis.labels import SILENT
-from lth.analysis.overlap import Overlap, Packed, overlap
-from lth.analysis.sections.noise import train_noise
+from lth.analysis.document import Column, Heat, Section, Table
+from lth.analysis.inputs import Analysis
+from lth.analysis.measure.kinship import Pair, by_difference, nearness, pairs
+from lth.analysis.measure.specimens import look, specimens
 
-#: Densities this close, as a ratio, count as the same.
-CLOSE = 1.05
 NOTE = (
     "Weights kept in both masks over what two random masks with the same densities in every layer would share (1 is "
     "chance), at the rounds where two lotteries are as dense as each other, nearest to their tickets."
 )
-#: Of a config, what is neither of the other aspects.
-PARTS = ("model", "features", "augment", "trainer")
-#: What two lotteries may differ in, and what says whether they do.
-ASPECTS: Mapping[str, Callable[[Experiment], object]] = {
-    "init and seed": lambda one: (one.about.get("init"), one.seed),
-    "strategy": lambda one: _stated(one.config.get("strategy") or {}),
-    "noise": lambda one: train_noise(one.config),
-    "corpus": lambda one: one.setting[:2],
-    "setting": lambda one: [
-        _stated(one.config.get(part) or {}) for part in ("model", "features", "augment", "trainer")
-    ],
-}
 
 
-@dataclass(frozen=True)
-class Pair:
-    """One round of each of two lotteries, and what their masks share."""
+def section(analysis: Analysis) -> Section | None:
+    """Return the overlap of every two tickets' masks against chance; None where there are no two to compare."""
+    chosen, _ = specimens(analysis.experiments)
+    found = [one for one in chosen if look(one.round, analysis.masks)]
+    names = {one.experiment.id: one.name for one in found}
 
-    experiments: tuple[Experiment, Experiment]
-    rounds: tuple[Round, Round]
-    shared: Overlap
+    def packed(played):
+        looked = look(played, analysis.masks)
+        return looked and looked.packed
 
-    @property
-    def differ(self) -> tuple[str, ...]:
-        """The aspects in which the lotteries differ."""
-        a, b = self.experiments
-        return tuple(name for name, of in ASPECTS.items() if of(a) != of(b))
-
-
-def pairs(experiments: Sequence[Experiment], masks: Callable[[Round], Packed | None]) -> list[Pair]:
-    """Every two lotteries with masks over the same parameters, at the densities that `matched` chooses."""
-    found = []
-    for a, b in combinations(experiments, 2):
-        rounds = matched(a, b)
-        packed = [masks(one) for one in rounds] if rounds else []
-        shared = None if not packed or None in packed else overlap(*packed)
-        if shared is not None:
-            found.append(Pair((a, b), rounds, shared))
-    return found
-
-
-def matched(first: Experiment, second: Experiment) -> tuple[Round, Round] | None:
-    """A pruned round of each: as dense as each other (within 5 %, or else as near as can be), near both tickets."""
-    choices = [(a, b) for a in _pruned(first) for b in _pruned(second)]
-    if not choices or not (first.ticket and second.ticket):
+    pairs_found = pairs([one.experiment for one in found], packed)
+    if not pairs_found:
         return None
-
-    def gap(pair: tuple[Round, Round]) -> float:
-        return abs(math.log(pair[0].density / pair[1].density))
-
-    def away(pair: tuple[Round, Round]) -> float:
-        return abs(math.log(pair[0].density * pair[1].density / (first.ticket.density * second.ticket.density)))
-
-    close = [pair for pair in choices if gap(pair) <= math.log(CLOSE)] or [min(choices, key=gap)]
-    return min(close, key=lambda pair: (round(away(pair), 6), gap(pair)))
+    tables = [_kinds(pairs_found), _pairs(pairs_found, names)]
+    return Section("overlap", "What the masks share", said(pairs_found), tables, [_heat(pairs_found, names)])
 
 
-def heat(found: Sequence[Pair], names: Mapping[str, str]) -> Heat:
+def _heat(found: Sequence[Pair], names: Mapping[str, str]) -> Heat:
     """Times chance, lottery by lottery.
 
     Args:
@@ -90,7 +45,7 @@ def heat(found: Sequence[Pair], names: Mapping[str, str]) -> Heat:
     return Heat("overlap", "Mask overlap against chance", labels, labels, values, "number", middle=1.0, note=NOTE)
 
 
-def pair_table(found: Sequence[Pair], names: Mapping[str, str]) -> Table:
+def _pairs(found: Sequence[Pair], names: Mapping[str, str]) -> Table:
     """Every pair with its rounds, those that share most first."""
     columns = [Column("mask"), Column("other mask"), Column("differ in"), Column("densities' ratio", "number")]
     columns += [Column("Jaccard", "percent"), Column("times chance", "number")]
@@ -110,7 +65,7 @@ def pair_table(found: Sequence[Pair], names: Mapping[str, str]) -> Table:
     return Table("overlap_pairs", "Pairs of masks", columns, rows, note)
 
 
-def kind_table(found: Sequence[Pair]) -> Table:
+def _kinds(found: Sequence[Pair]) -> Table:
     """What changing one thing, and what changing several, does to a mask."""
     kinds = by_difference(found)
     columns = [Column("differ in"), Column("pairs", "count"), Column("densities' ratio", "number")]
@@ -124,15 +79,6 @@ def kind_table(found: Sequence[Pair]) -> Table:
         rows[-1] += [_mean(shares), min(shares, default=None), max(shares, default=None)]
     note = "Means over pairs. Of what is possible, with its least and most: 0 is chance, 100 % the same weights."
     return Table("overlap_kinds", "What changes a mask", columns, rows, note)
-
-
-def by_difference(found: Iterable[Pair]) -> dict[tuple[str, ...], list[Pair]]:
-    """Pairs by what their lotteries differ in, few differences first."""
-    kinds = defaultdict(list)
-    for pair in found:
-        kinds[pair.differ].append(pair)
-    order = list(ASPECTS)
-    return dict(sorted(kinds.items(), key=lambda item: (len(item[0]), [order.index(name) for name in item[0]])))
 
 
 def said(found: Sequence[Pair]) -> list[str]:
@@ -154,21 +100,6 @@ def said(found: Sequence[Pair]) -> list[str]:
             + ("." if seeds is None else f", another init and seed in the same noise {100 * seeds:.0f} %.")
         )
     return text
-
-
-def nearness(pair: Pair) -> float:
-    """The sparser density over the denser, in (0, 1]."""
-    low, high = sorted(one.density for one in pair.rounds)
-    return low / high
-
-
-def _pruned(one: Experiment) -> list[Round]:
-    return [played for played in one.rounds if played.density < 1 and (played.stored.path / "mask.lth").is_file()]
-
-
-def _stated(config: Mapping) -> dict:
-    """What a config chooses, without what cannot change a result."""
-    return {name: value for name, value in config.items() if name not in SILENT}
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

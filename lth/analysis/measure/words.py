@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import jiwer
 
-from lth.analysis.statistics import holm, mcnemar
+from lth.analysis.measure.statistics import holm, mcnemar
 
 Texts = Mapping[str, tuple[str, str]]
 

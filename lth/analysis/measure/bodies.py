@@ -1,0 +1,59 @@
+"""What training did to a ticket's weights, against the same weights in the dense network."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from lth.analysis.cache import remembered
+from lth.analysis.measure.specimens import Specimen
+from lth.errors import UserError
+from lth.tickets.anatomy import Change, change, effective_rank
+
+#: Raised when what is kept of a body would come out otherwise.
+VERSION = 1
+
+
+def body(one: Specimen, folder: Path | None = None) -> dict | None:
+    """What training did to a ticket's weights and to the dense network's; None where weights or init are gone.
+
+    ``ticket`` and ``dense`` are a `Change` each over the weights that the ticket keeps, ``ranks`` maps every
+    parameter to the effective ranks of both.
+    """
+    dense, init = one.experiment.dense, one.experiment.path / "init.safetensors"
+    inputs = {"version": VERSION, "round": one.round.row.key, "dense": dense.row.key}
+    try:
+        return remembered(
+            folder, "bodies", inputs | {"init": one.experiment.about.get("init")}, lambda: _body(one, init)
+        )
+    except (OSError, UserError):
+        return None
+
+
+def _body(one: Specimen, file: Path) -> dict:
+    from lth.store.ticket import read_init
+
+    init, mask = read_init(file), one.round.mask()
+    trained, dense = one.round.weights(), one.experiment.dense.weights()
+    for what, tensors in (("init", init), ("round", trained), ("dense round", dense)):
+        try:
+            mask.check_fits(tensors, what)
+        except ValueError as error:
+            raise UserError(f"{one.experiment.name}: {error}") from None
+    ours = sum((change(init[name], trained[name], bits) for name, bits in mask.items()), Change(0, 0, 0))
+    theirs = sum((change(init[name], dense[name], bits) for name, bits in mask.items()), Change(0, 0, 0))
+    with one_thread():
+        ranks = {name: [effective_rank(trained[name]), effective_rank(dense[name])] for name in mask}
+    return {"ticket": list(ours), "dense": list(theirs), "ranks": ranks}
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """A sweep may be training beside the analysis, and torch threads that share cores are many times slower."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,86 @@
+"""The tickets that are looked into, and what is left of a mask once it has been looked at."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from lth.analysis.experiments import Experiment, Round
+from lth.analysis.measure.overlap import Packed
+from lth.analysis.phrases import few
+from lth.errors import UserError
+from lth.tickets.anatomy import units
+
+#: Tickets that are looked into; a figure of more cannot be read.
+MOST = 12
+#: Characters of a name beside a picture.
+LONGEST = 45
+
+
+class Specimen(NamedTuple):
+    """A ticket under the microscope."""
+
+    experiment: Experiment
+    round: Round
+    name: str  # 'layerwise, seed 0'
+
+    @property
+    def title(self) -> str:
+        """'layerwise, seed 0, 16.6 %'"""
+        return f"{self.name}, {100 * self.round.density:.1f} %"
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What is left of a mask once it has been looked at: bits, densities and dead units."""
+
+    packed: Packed
+    densities: Mapping[str, float]
+    units: int
+    deaf: int
+    unread: int | None
+    dead: int
+
+
+def specimens(experiments: Sequence[Experiment]) -> tuple[list[Specimen], list[str]]:
+    """The ticket of every lottery, the sparsest `MOST`, in the experiments' order; and what is left out, in words."""
+    lotteries = [one for one in experiments if one.control is None and one.dense and one.ticket]
+    there = [one for one in lotteries if (one.ticket.stored.path / "mask.lth").is_file()]
+    chosen = sorted(there, key=lambda one: one.ticket.density)[:MOST]
+    remarks = []
+    if gone := [one.name for one in lotteries if one not in there]:
+        remarks.append(f"The mask of {few(gone)} is gone from the store, and with it all that could be said of it.")
+    if len(chosen) < len(there):
+        remarks.append(
+            f"The {MOST} sparsest tickets are looked into; {len(there) - MOST} more are left out: experiments= chooses."
+        )
+    corpora = {one.corpus for one in chosen}
+    names: dict[str, int] = {}
+    found = []
+    for one in there:
+        if one in chosen:
+            name = f"{one.label}, seed {one.seed}" + (f", {one.corpus}" if len(corpora) > 1 else "")
+            name = name if len(name) <= LONGEST else one.name  # a trial of a search is called by many words
+            names[name] = names.get(name, 0) + 1
+            found.append(Specimen(one, one.ticket, name if names[name] == 1 else f"{name} ({one.name})"))
+    return found, remarks
+
+
+def look(played: Round, seen: dict[str, "Looked | None"]) -> "Looked | None":
+    """Return what a round's mask holds, read once into `seen` for all that ask; None where it cannot be read."""
+    if played.row.key not in seen:
+        try:
+            mask = played.mask()
+        except (OSError, UserError):
+            seen[played.row.key] = None
+        else:
+            modules = units(mask).values()
+            known = all(one.no_reader is not None for one in modules)
+            seen[played.row.key] = Looked(
+                Packed.of(mask),
+                mask.densities(),
+                sum(len(one.no_input) for one in modules),
+                sum(int(one.no_input.sum()) for one in modules),
+                sum(int(one.no_reader.sum()) for one in modules) if known else None,
+                sum(int(one.dead.sum()) for one in modules),
+            )
+    return seen[played.row.key]
