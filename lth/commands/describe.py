@@ -26,7 +26,9 @@ def describe(config: DictConfig) -> dict:
     ratios = config.strategy.get("ratios")
     prunable = model.prunable()
     groups = min(len(ratios) if ratios is not None else 3, len(prunable))
-    layers = rows(model, split(list(prunable.items()), groups))
+    names = iter(prunable)
+    parts = [[(next(names), parameters) for parameters in part] for part in split(list(prunable.values()), groups)]
+    layers = rows(model, parts)
     found = report(model, features.bins)
     rate = 1 / config.features.hop
     limit = round(LIMIT / rate, 3)

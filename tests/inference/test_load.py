@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 import lth
 from lth.errors import UserError
-from lth.inference.trained import trained
+from lth.inference.trained import load_trained
 from lth.inference.transcribe import transcribe
 from lth.speech.corpora.corpus import audio_file
 from tests.configs import PROJECT
@@ -29,7 +29,7 @@ def demo(tmp_path_factory, cache):
 
 def test_it_is_the_round_s_network_and_hears_what_it_heard(demo):
     folder = demo / "rounds/round-01"
-    setting, recogniser, _ = trained(words("tune", f"ticket={folder}"), ())
+    setting, recogniser, _ = load_trained(words("tune", f"ticket={folder}"), ())
     ticket = lth.load_ticket(folder)
     (batch, *_) = setting.dev_batches()
     with torch.no_grad():
@@ -45,7 +45,7 @@ def test_it_is_the_round_s_network_and_hears_what_it_heard(demo):
 
 
 def test_a_long_recording_is_cut_as_the_command_cuts_it(demo, tmp_path, capsys):
-    setting, *_ = trained(words("tune", f"ticket={demo}/rounds/round-01"), ())
+    setting, *_ = load_trained(words("tune", f"ticket={demo}/rounds/round-01"), ())
     file = audio_file(max(setting.corpus.dev, key=lambda cut: cut.duration))
     told = transcribe(words("transcribe", f"ticket={demo}/rounds/round-01", f"audio={file}", "longest=0.5"))
     assert len(told[0]["pieces"]) > 1
