@@ -1,7 +1,6 @@
 """What a model costs, sees, and what of it may be pruned."""
 
 import json
-from typing import cast
 
 from omegaconf import DictConfig
 
@@ -27,7 +26,8 @@ def describe(config: DictConfig) -> dict:
     ratios = config.strategy.get("ratios")
     prunable = model.prunable()
     groups = min(len(ratios) if ratios is not None else 3, len(prunable))
-    parts = cast(list, split(list(prunable.items()), groups))
+    names = iter(prunable)
+    parts = [[(next(names), parameters) for parameters in part] for part in split(list(prunable.values()), groups)]
     layers = rows(model, parts)
     found = report(model, features.bins)
     rate = 1 / config.features.hop
