@@ -56,18 +56,14 @@ def meant(key: str, value: str, config: str, words: Sequence[str]) -> str:
 
 
 def nearest_key(key: str, known: Collection[str]) -> str | None:
-    """Return the key nearest to one that is not known: of the same part, of any, or of the same last name."""
+    """Return the key nearest to one that is not known: in the part that it names, or anywhere; or one that ends so."""
     part, _, last = key.rpartition(".")
     if part in known:
-        siblings = [one for one in known if one.rpartition(".")[0] == part]
-        near = get_close_matches(last, [one.rpartition(".")[2] for one in siblings], n=1)
-        if near:
-            return f"{part}.{near[0]}"
-    else:
-        near = get_close_matches(key, known, n=1)
-        if near:
-            return near[0]
-    return min((one for one in known if one.rpartition(".")[2] == last), key=len, default=None)
+        siblings = [one.rpartition(".")[2] for one in known if one.rpartition(".")[0] == part]
+        return next((f"{part}.{near}" for near in get_close_matches(last, siblings, n=1)), None)
+    if near := get_close_matches(key, known, n=1):
+        return near[0]
+    return min((one for one in known if one.endswith(f".{key}")), key=len, default=None)
 
 
 def keys(config: str, words: Sequence[str]) -> list[str]:

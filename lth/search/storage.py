@@ -16,6 +16,7 @@ import optuna
 from optuna.storages import JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import Trial, TrialState
+from sqlalchemy import make_url
 
 from lth.errors import UserError
 from lth.files import lock
@@ -69,9 +70,12 @@ class Database:
         url = with_driver(url)
         arguments = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
         try:
-            self.storage = RDBStorage(
-                url, engine_kwargs=arguments, heartbeat_interval=heartbeat, grace_period=2 * heartbeat
-            )
+            with _creating(url):
+                self.storage = RDBStorage(
+                    url, engine_kwargs=arguments, heartbeat_interval=heartbeat, grace_period=2 * heartbeat
+                )
+        except UserError:
+            raise
         except ImportError as error:
             raise UserError(f'storage={hidden(url)} needs a driver: pip install "audio-lottery[postgres]"') from error
         except Exception as error:
@@ -153,6 +157,12 @@ def load_study(name: str, storage: str | None, outputs: Path) -> optuna.Study:
     except KeyError:
         there = ", ".join(optuna.get_all_study_names(opened.storage)) or "none"
         raise UserError(f"study={name} is not in {opened.where}; there is {there}") from None
+
+
+def _creating(url: str) -> contextlib.AbstractContextManager:
+    """Keep other workers out while a SQLite file is opened: of two that make its tables at once one would fail."""
+    file = make_url(url).database if url.startswith("sqlite") else None
+    return lock(Path(f"{file}.lock")) if file and Path(file).parent.is_dir() else contextlib.nullcontext()
 
 
 def with_driver(url: str) -> str:

@@ -57,6 +57,7 @@ def write_experiment(
         "rounds": 2,
         "seed": 7,
         "corpus": {"name": "digits"},
+        "choices": {"corpus": "digits"},
         "strategy": {"amount": 0.5, "schedule": {"name": "constant"}},
         "tracking": {"mode": "offline"},
     }
