@@ -71,12 +71,12 @@ def _identity(norm: nn.Module) -> None:
 
 
 def _sum(module: MinRNN, x: Tensor) -> tuple[Tensor, None]:
-    """In the place of a minimal recurrent module's forward."""
+    """Take the place of a minimal recurrent module's forward."""
     return cast(Tensor, sum(gate(x) for gate in module.children())), None
 
 
 def _linear(module: nn.RNNBase, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, None]:
-    """In the place of a recurrent module's forward."""
+    """Take the place of a recurrent module's forward."""
     units, time = module.hidden_size, 1 if module.batch_first else 0
     inputs = cast(Tensor, module.weight_ih_l0).view(-1, units, x.shape[-1]).sum(0)
     hidden = cast(Tensor, module.weight_hh_l0).view(-1, units, units).sum(0)
@@ -86,7 +86,7 @@ def _linear(module: nn.RNNBase, x: Tensor, state: Tensor | None = None) -> tuple
 
 
 def _attend(module: Attention, x: Tensor, key_value: KeyValue, mask: Tensor | None = None, **_) -> Tensor:
-    """In the place of an attention's forward; all frames are real."""
+    """Take the place of an attention's forward; all frames are real."""
     attended = cast(Tensor, sum(key_value)).mean(2, keepdim=True).transpose(1, 2).flatten(2)
     return module.out(module.q(x) + attended)
 
@@ -100,7 +100,7 @@ def _ones(module: nn.Embedding, tokens: Tensor) -> Tensor:
 
 
 def _both(module: nn.GLU, x: Tensor) -> Tensor:
-    """In the place of a gated unit: what it lets through and what opens it."""
+    """Take the place of a gated unit: add what it lets through and what opens it."""
     return cast(Tensor, sum(x.chunk(2, module.dim)))
 
 
