@@ -82,7 +82,8 @@ def test_workers_that_make_a_database_at_once_do_not_fail(tmp_path):
     """Optuna makes its tables without a lock; in the same instant two processes would both make them."""
     command = [sys.executable, "-c", OPEN, f"sqlite:///{tmp_path}/s.db", str(time.time() + 6)]
     workers = [subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE, text=True) for _ in range(4)]
-    assert [worker.communicate(timeout=120)[1] for worker in workers] == [""] * 4
+    errors = [worker.communicate(timeout=120)[1] for worker in workers]
+    assert [worker.returncode for worker in workers] == [0] * 4, errors
 
 
 def test_a_trial_handed_back_is_given_out_at_once(where):
