@@ -95,7 +95,7 @@ class Lottery:
         known = Known(self.plan.setting, self.plan.dense, self.folder.mask, self.train_until)
         ticket = self.plan.pruning(number, previous, known)
         if words := emptied_warning(ticket.mask, previous.mask):
-            self.display.console.print(f"round {number}: {words}", highlight=False, soft_wrap=True)
+            self.display.console.print(f"round {number}: {words}", markup=False, highlight=False, soft_wrap=True)
         return ticket
 
     def train(self, number: int, ticket: RoundSpec) -> TrainedRound:
@@ -153,7 +153,7 @@ class Lottery:
         self.tracker.close(extreme=extreme and extreme.round, best=best and best.round)
         self.folder.finish()
         console.print(summary_table(rows))
-        console.print(closing(self.folder, rows), highlight=False, soft_wrap=True)
+        console.print(closing(self.folder, rows), markup=False, highlight=False, soft_wrap=True)
         return rows
 
     def test_in_noise(self, rows: list[Row]) -> None:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from rich.markup import escape
+
 from lth.lottery.plan import Plan
 from lth.lottery.setup.setting import count
 from lth.store.folder import ExperimentFolder
@@ -19,10 +21,10 @@ def opening(plan: Plan, folder: ExperimentFolder) -> str:
         ends = f"a ticket of {first.density:.2%} of them; {ends}"
     how = f"; {plan.pruning.words}" if plan.pruning.words else ""
     return (
-        f"[bold]{folder.name}[/bold]: {setting.corpus.name}, {counts} utterances{dropped}\n"
+        f"[bold]{escape(folder.name)}[/bold]: {escape(setting.corpus.name)}, {counts} utterances{escape(dropped)}\n"
         f"model: {setting.parameters:,} parameters, {first.total:,} of them prunable; {ends}\n"
         f"training: {setting.config.trainer.max_epochs} epochs a round on {setting.machine.accelerator}, "
-        f"{setting.machine.precision}{how}; results in {folder.path}"
+        f"{setting.machine.precision}{how}; results in {escape(str(folder.path))}"
     )
 
 
