@@ -104,13 +104,13 @@ def run_trial(config: DictConfig, console: Console, report: Report | None = None
             played = run_seeds(config, console, on_round, report)
         except Infeasible as error:
             trial.finish(failed=str(error))
-            console.print(f"{config.name} cannot be played: {error}", highlight=False, soft_wrap=True)
+            console.print(f"{config.name} cannot be played: {error}", markup=False, highlight=False, soft_wrap=True)
             return []
         except KeyboardInterrupt:
             if not trial.stopped:
                 raise
             trial.finish(failed="stopped by the sweep")
-            console.print(f"{config.name} was stopped by the sweep; its rounds are kept", highlight=False)
+            console.print(f"{config.name} was stopped by the sweep; its rounds are kept", markup=False, highlight=False)
             return []
         except Exception as error:
             trial.finish(failed=f"{type(error).__name__}: {error}")

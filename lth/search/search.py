@@ -42,7 +42,7 @@ def search(config: DictConfig, words: Sequence[str], console) -> None:
     """
     base = base_words(words, bool(config.search_noise))
     study, storage = open_study(config)
-    console.print(f"study {study.study_name} in {storage.where}", highlight=False, soft_wrap=True)
+    console.print(f"study {study.study_name} in {storage.where}", markup=False, highlight=False, soft_wrap=True)
     with Bar(console, config.n_trials).shown() as bar:
         bar.update(study)
         while done(study) < config.n_trials:
