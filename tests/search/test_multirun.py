@@ -28,10 +28,10 @@ def test_a_failing_job_does_not_end_the_others(tmp_path, cache):
     crash = """
 import lth.lottery.trial
 original = lth.lottery.trial.run
-def run(config, *others):
-    if config.strategy.amount == 0.4:
+def run(plan, *others):
+    if plan.config.strategy.amount == 0.4:
         raise RuntimeError("boom")
-    return original(config, *others)
+    return original(plan, *others)
 lth.lottery.trial.run = run
 """
     done = play(MULTIRUN, "rounds=0", "strategy.amount=0.3,1.5,0.4,0.5", outputs=tmp_path, cache=cache, code=crash)

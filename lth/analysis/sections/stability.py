@@ -181,11 +181,12 @@ def transcribed(pair: Twins) -> dict:
     from omegaconf import OmegaConf
 
     from lth.analysis.measure.interpolation import heard
-    from lth.lottery.setup.recorded import check_safe, difference
+    from lth.lottery.setup.names import check_recorded
+    from lth.lottery.setup.recorded import difference
     from lth.lottery.setup.setting import prepare
 
     config, inputs = dict(pair.experiments[0].config), pair.rounds[0].metrics["inputs"]
-    check_safe(config, str(pair.experiments[0].path / "config.yaml"))
+    check_recorded(config, str(pair.experiments[0].path / "config.yaml"))
     setting = prepare(OmegaConf.create(config), inputs.get("tokens"))
     ours = setting.key_inputs(inputs["init"], setting.dense())
     theirs = {name: inputs[name] for name in ours if name in inputs and name not in HERE}
