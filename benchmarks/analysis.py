@@ -23,12 +23,11 @@ from rich.console import Console
 
 from lth.analysis.analyse import analyse
 from lth.analysis.measure.overlap import Packed, overlap
-from lth.files import write_sums
+from lth.files import write_jsonl, write_sums
 from lth.speech.bootstrap import Bootstrap
 from lth.speech.wer import score
 from lth.store.maskfile import save_mask
 from lth.store.rows import Row, write_csv
-from lth.store.store import write_jsonl
 from lth.tickets.mask import Mask
 
 STRATEGIES = ("constant", "decaying", "cubic", "one_shot")

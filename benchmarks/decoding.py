@@ -15,7 +15,8 @@ import torch
 from omegaconf import OmegaConf
 
 from lth.decoding.ngram import estimate, write_arpa
-from lth.inference.trained import decoding, trained
+from lth.inference.trained import load_trained, with_decoder
+from lth.lottery.setup import names
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
@@ -28,10 +29,10 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=100)
     options = parser.parse_args()
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        config = hydra.compose("tune", [f"ticket={options.ticket}", "decoder=greedy"])
-        setting, recogniser, _ = trained(config, ())
-        names = {"ctc": "beam", "transducer": "rnnt_beam", "attention": "attention_beam"}
-        beam = hydra.compose("config", [f"decoder={names[recogniser.model.family]}"]).decoder
+        config = names.compose([f"ticket={options.ticket}", "decoder=greedy"], "tune")
+        setting, recogniser, _ = load_trained(config, ())
+        decoders = {"ctc": "beam", "transducer": "rnnt_beam", "attention": "attention_beam"}
+        beam = names.compose([f"decoder={decoders[recogniser.model.family]}"]).decoder
     batches = list(setting.dev_batches())
     seconds = sum(batch["lengths"].sum().item() for batch in batches) / 16_000
     with torch.no_grad(), setting.machine.autocast(), tempfile.TemporaryDirectory() as folder:
@@ -45,7 +46,7 @@ def main() -> None:
         kinds["beam, lm"] = OmegaConf.merge(kinds["beam"], {"lm": lm})
         found = {}
         for name, decoder in kinds.items():
-            decode = decoding(setting, decoder).decoder(recogniser.model.family)
+            decode = with_decoder(setting, decoder).decoder(recogniser.model.family)
             decode(recogniser.model, *(x[:1] for x in heard[0]))  # files read, processes started
             started = time.perf_counter()
             for encoded, lengths in heard:

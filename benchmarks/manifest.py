@@ -24,8 +24,8 @@ import soundfile
 FILES = 200
 FIRST = """
 import json, resource, sys, time
-from benchmarks.training import compose
-from lth.lottery.experiment import fits
+from lth.lottery.setup.names import compose
+from lth.lottery.plan import check_fits
 from lth.lottery.setup.setting import prepare
 
 def now():
@@ -33,8 +33,8 @@ def now():
     return {"cpu_seconds": round(time.process_time(), 2), "peak_mib": round(peak)}
 
 imports = now()
-setting = prepare(compose("corpus=manifest", "trainer.threads=1", *sys.argv[1:]))
-fits(setting)  # as run.py does before it trains
+setting = prepare(compose(["corpus=manifest", "trainer.threads=1", *sys.argv[1:]]))
+check_fits(setting)  # as run.py does before it trains
 batch = next(iter(setting.train_batches(0)))
 found = {"utterances": setting.utterances, "of_the_batch": len(batch["ids"])}
 print(json.dumps({**now(), "imports": imports, **found, "fingerprint": setting.corpus.fingerprint[:16]}))
@@ -42,7 +42,7 @@ print(json.dumps({**now(), "imports": imports, **found, "fingerprint": setting.c
 
 
 def make(folder: Path, utterances: int, distinct: bool) -> None:
-    """Three manifests and their audio: one to four seconds of noise, texts of two to five of 5000 words."""
+    """Write three manifests and their audio: one to four seconds of noise, texts of two to five of 5000 words."""
     chance, stream = random.Random(0), np.random.default_rng(0)
     clips = [f"clips/{n}.flac" for n in range(FILES)]
     (folder / "clips").mkdir()
@@ -64,7 +64,7 @@ def make(folder: Path, utterances: int, distinct: bool) -> None:
 
 
 def first_batch(folder: Path) -> dict:
-    """What a process took that has only asked for its first batch."""
+    """Return what a process took that has only asked for its first batch."""
     words = [f"corpus.{split}={folder / f'{split}.jsonl'}" for split in ("train", "dev", "test")]
     command = [sys.executable, "-c", FIRST, *words, f"corpus.cache={folder / 'cache'}"]
     started = time.perf_counter()
@@ -73,14 +73,15 @@ def first_batch(folder: Path) -> dict:
 
 
 def main() -> None:
+    """Print one JSON document."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--utterances", type=int, default=300_000)
     parser.add_argument("--distinct", action="store_true")
-    said = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        make(folder, said.utterances, said.distinct)
-        report = {"benchmark": "manifest", **vars(said), "cpus": os.cpu_count(), "load": os.getloadavg()[0]}
+        make(folder, options.utterances, options.distinct)
+        report = {"benchmark": "manifest", **vars(options), "cpus": os.cpu_count(), "load": os.getloadavg()[0]}
         report |= {"processor": platform.processor() or platform.machine()}
         report |= {"cold": first_batch(folder), "warm": first_batch(folder)}
     print(json.dumps(report, indent=1))

@@ -19,7 +19,7 @@ FRAMES = 1000
 
 
 def best(work: Callable[[], Tensor], repeats: int = 3) -> float:
-    """Seconds of forward and backward."""
+    """Return the seconds of forward and backward, the best of several."""
     found = []
     for _ in range(repeats):
         started = time.perf_counter()
@@ -29,7 +29,7 @@ def best(work: Callable[[], Tensor], repeats: int = 3) -> float:
 
 
 def layer(kind: type, batch: int, units: int) -> dict:
-    """A whole layer in both forms."""
+    """Time a whole layer in both forms."""
     made, x = kind(units, units), torch.randn(batch, FRAMES, units)
 
     def steps() -> Tensor:
@@ -53,7 +53,7 @@ def layer(kind: type, batch: int, units: int) -> dict:
 
 
 def recurrence(batch: int, units: int) -> dict:
-    """Only what the scan replaces: gates and states from logits and candidates."""
+    """Time only what the scan replaces: gates and states from logits and candidates."""
     logits, candidates = (torch.randn(batch, FRAMES, units, requires_grad=True) for _ in range(2))
 
     def steps() -> Tensor:

@@ -18,10 +18,11 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from lth.files import write_jsonl
 from lth.lottery.round import retold
 from lth.store.housekeeping import inventory
 from lth.store.maskfile import save_mask
-from lth.store.store import Store, write_jsonl
+from lth.store.store import Store
 from lth.tickets.mask import Mask
 
 
@@ -68,26 +69,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=1000)
     parser.add_argument("--megabytes", type=float, default=12)
-    said = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         outputs = Path(folder)
         store = Store(outputs / "store")
-        fill(store, said.rounds)
-        command = [sys.executable, "-m", "lth.store.store", "list", "--outputs", folder]
+        fill(store, options.rounds)
+        command = [sys.executable, "-m", "lth", "store", f"outputs={folder}"]
         listed = inventory(store.root, outputs)
-        assert sum(item.kind == "round" for item in listed) == said.rounds
+        assert sum(item.kind == "round" for item in listed) == options.rounds
         report = {
-            "rounds": said.rounds,
+            "rounds": options.rounds,
             "list_seconds": best(5, lambda: inventory(store.root, outputs)),
             "list_command_seconds": best(5, lambda: subprocess.run(command, check=True, capture_output=True)),
         }
-        key = real_round(store, said.megabytes)
+        key = real_round(store, options.megabytes)
 
         def reuse() -> None:
-            found = store.find(key)
-            found.weights(), found.mask(), retold(found, [lambda row: None])
+            stored = store.find(key)
+            stored.weights(), stored.mask(), retold(stored, [lambda row: None])
 
-        report |= {"megabytes": said.megabytes, "reused_round_seconds": best(5, reuse)}
+        report |= {"megabytes": options.megabytes, "reused_round_seconds": best(5, reuse)}
     print(json.dumps(report, indent=1))
 
 

@@ -10,30 +10,31 @@ import time
 import torch
 from torch import nn
 
-from benchmarks.training import compose
 from lth.decoding.greedy import Greedy
 from lth.inference.listening import Listener
-from lth.lottery.setup.setting import build
+from lth.lottery.setup.build import build, make
+from lth.lottery.setup.names import compose
 from lth.models.deepspeech2 import CELLS
+from lth.speech.features import Features
 from lth.speech.tokens import CharacterTokens
 
 RATE, SECONDS, PART = 16_000, 60, 0.1
 
 
 class Untrained(nn.Module):
-    """What a listener asks of a recogniser."""
+    """A recogniser with random weights, as far as a listener needs one."""
 
     def __init__(self, rnn: str):
         super().__init__()
-        config = compose("model=deepspeech2_streaming", f"model.rnn={rnn}", "features.normalise=false")
+        config = compose(["model=deepspeech2_streaming", f"model.rnn={rnn}", "features.normalise=false"])
         tokens = CharacterTokens("ABCDEFGHIJKLMNOPQRSTUVWXYZ' ")
-        self.features = build(config.features)
-        self.model = build(config.model, features=self.features.bins, tokens=len(tokens.symbols) + 1).eval()
+        self.features = make(Features, config, "features")
+        self.model = build(config, "model", features=self.features.bins, tokens=len(tokens.symbols) + 1).eval()
         self.decode, self.device = Greedy(tokens, "ctc"), torch.device("cpu")
 
 
-def heard(rnn: str, audio: torch.Tensor) -> dict:
-    """Seconds a part, and how many times faster than real time."""
+def time_stream(rnn: str, audio: torch.Tensor) -> dict:
+    """Time each part, and tell how many times faster than real time it is."""
     recogniser, parts = Untrained(rnn), audio.split(round(PART * RATE))
     listener, took = Listener(recogniser), []
     for n, part in enumerate(parts):
@@ -58,7 +59,7 @@ def main() -> None:
     """Print one JSON document."""
     torch.manual_seed(0)
     audio = 0.1 * torch.randn(SECONDS * RATE)
-    found = [heard(rnn, audio) for rnn in CELLS]
+    found = [time_stream(rnn, audio) for rnn in CELLS]
     about = {"benchmark": "streaming", "part_seconds": PART, "threads": torch.get_num_threads()}
     print(json.dumps({**about, "results": found}, indent=1))
 

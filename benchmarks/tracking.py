@@ -25,10 +25,11 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
-import hydra
 from rich.console import Console
 
 from lth.lottery.experiment import run
+from lth.lottery.plan import Plan
+from lth.lottery.setup import names
 from lth.tracking.rounds import RoundRun
 from lth.tracking.tracker import Tracker
 
@@ -71,9 +72,12 @@ def loopback(folder: Path) -> Iterator[None]:
 def play(words: list[str], outputs: Path, clock: Clock) -> list[dict]:
     """An experiment; of every round after the first, which also waits for the corpus, seconds and calls."""
     marks = []
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        config = hydra.compose("config", [*words, f"outputs={outputs}"])
-    run(config, Console(file=io.StringIO()), on_round=lambda rows: marks.append((time.perf_counter(), clock.seconds)))
+    config = names.compose([*words, f"outputs={outputs}"])
+    run(
+        Plan.of(config),
+        Console(file=io.StringIO()),
+        on_round=lambda rows: marks.append((time.perf_counter(), clock.seconds)),
+    )
     return [
         {"seconds": after - before, "calls": calls - earlier} for (before, earlier), (after, calls) in pairwise(marks)
     ]
@@ -84,29 +88,29 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=2, help="pruned rounds; the dense one is not counted")
     parser.add_argument("words", nargs="*")
-    said = parser.parse_args()
+    options = parser.parse_args()
     clock = Clock()
     for owner, name in ((Tracker, "round"), (RoundRun, "__enter__"), (RoundRun, "log"), (RoundRun, "finish")):
         clock.watch(owner, name)
 
-    played: dict[str, list[dict]] = {mode: [] for mode in MODES}
+    timings: dict[str, list[dict]] = {mode: [] for mode in MODES}
     reused: dict[str, list[float]] = {mode: [] for mode in MODES}
     with tempfile.TemporaryDirectory() as folder, loopback(Path(folder) / "server"):
-        words = [f"rounds={said.rounds}", f"corpus.cache={folder}/corpus", *said.words]
+        words = [f"rounds={options.rounds}", f"corpus.cache={folder}/corpus", *options.words]
         play([*words, "tracking=disabled", "rounds=0"], Path(folder) / "warm", clock)
-        for repeat in range(said.repeats):
+        for repeat in range(options.repeats):
             for mode in MODES[repeat % 3 :] + MODES[: repeat % 3]:
                 outputs = Path(folder) / f"{mode}-{repeat}"
-                played[mode] += play([*words, f"tracking={mode}", f"name={mode}{repeat}"], outputs, clock)
+                timings[mode] += play([*words, f"tracking={mode}", f"name={mode}{repeat}"], outputs, clock)
                 again = play([*words, f"tracking={mode}", f"name={mode}{repeat}again"], outputs, clock)
-                reused[mode] += [one["seconds"] for one in again]
+                reused[mode] += [row["seconds"] for row in again]
 
-    report: dict = {"rounds": len(played["disabled"]), "cpus": os.cpu_count(), "load": os.getloadavg()[0]}
-    plain = [one["seconds"] for one in played["disabled"]]
+    report: dict = {"rounds": len(timings["disabled"]), "cpus": os.cpu_count(), "load": os.getloadavg()[0]}
+    plain = [row["seconds"] for row in timings["disabled"]]
     report["round_seconds"] = round(statistics.median(plain), 3)
     for mode in MODES:
-        calls = statistics.median(one["calls"] for one in played[mode])
-        pairs = [one["seconds"] - without for one, without in zip(played[mode], plain, strict=True)]
+        calls = statistics.median(row["calls"] for row in timings[mode])
+        pairs = [row["seconds"] - without for row, without in zip(timings[mode], plain, strict=True)]
         error = statistics.stdev(pairs) / len(pairs) ** 0.5 if len(pairs) > 1 else None
         report[mode] = {
             "calls_seconds": round(calls, 4),

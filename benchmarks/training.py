@@ -16,11 +16,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import hydra
 import torch
-from omegaconf import DictConfig
 
-from lth.lottery.setup.setting import Setting, prepare
+from lth.lottery.setup.names import compose
+from lth.lottery.setup.setting import ExperimentSetup, prepare
 from lth.speech.batches import Batches
 from lth.tickets.mask import Mask
 from lth.training.callbacks import KeepPruned
@@ -41,14 +40,8 @@ MODELS = {
 """Name -> (overrides, utterances of the subset)."""
 
 
-def compose(*overrides: str) -> DictConfig:
-    conf = Path(__file__).resolve().parents[1] / "conf"
-    with hydra.initialize_config_dir(str(conf), version_base="1.3"):
-        return hydra.compose("config", list(overrides))
-
-
 def gemm_peak(precision: str, size: int = 2048, seconds: float = 1.0) -> float:
-    """GFLOP/s of the best of many square matrix products."""
+    """Return the GFLOP/s of the best of many square matrix products."""
     dtype = torch.bfloat16 if precision.startswith("bf16") else torch.float32
     a, b = torch.randn(size, size, dtype=dtype), torch.randn(size, size, dtype=dtype)
     best, end = float("inf"), time.perf_counter() + seconds
@@ -59,16 +52,16 @@ def gemm_peak(precision: str, size: int = 2048, seconds: float = 1.0) -> float:
     return 2 * size**3 / best / 1e9
 
 
-def subset(setting: Setting, utterances: int) -> Setting:
-    """The setting with an even sample of its train split, by duration, and one dev utterance."""
+def subset(setting: ExperimentSetup, utterances: int) -> ExperimentSetup:
+    """Return the setting with an even sample of its train split, by duration, and one dev utterance."""
     cuts = setting.corpus.train.to_eager().sort_by_duration()
     chosen = [cut for n, cut in enumerate(cuts) if n * utterances // len(cuts) != (n - 1) * utterances // len(cuts)]
     corpus = replace(setting.corpus, train=type(cuts).from_cuts(chosen), dev=setting.corpus.dev.subset(first=1))
     return replace(setting, corpus=corpus, utterances=len(chosen))
 
 
-def speed(setting: Setting, density: float) -> float:
-    """Audio seconds a second over one epoch, at a random mask of this density."""
+def speed(setting: ExperimentSetup, density: float) -> float:
+    """Return audio seconds a second over one epoch, at a random mask of this density."""
     mask = setting.dense()
     if density < 1:
         generator = torch.Generator().manual_seed(0)
@@ -107,7 +100,7 @@ def main() -> None:
         peak = gemm_peak(precision)
         for name in arguments.models:
             overrides, utterances = MODELS[name]
-            setting = prepare(compose(*data, *overrides, f"trainer.precision={precision}", "trainer.batch_size=16"))
+            setting = prepare(compose([*data, *overrides, f"trainer.precision={precision}", "trainer.batch_size=16"]))
             small = subset(setting, utterances)
             speeds = [speed(small, arguments.density) for _ in range(arguments.repeats)]
             results.append(

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
-import run as program
+from lth.commands.command import complain, job
+from lth.commands.run import Results, experiment
 from tests.configs import compose
 from tests.lotteries import command
 
@@ -17,12 +18,11 @@ def attempt(*overrides: str, outputs: Path, cache: Path) -> int:
     words = command(outputs=outputs, cache=cache)
     if any(word.startswith("corpus=") for word in overrides):
         words = [word for word in words if not word.startswith("corpus.")]
-    program.exit_codes.clear()
+    program = "python run.py"
     try:
-        program.main(compose(*words, *overrides))
+        return job(lambda config: experiment(config, Results()), compose(*words, *overrides), program)
     except (Exception, KeyboardInterrupt) as error:
-        program.exit_codes.append(program.complain(error))
-    return max(program.exit_codes, default=0)
+        return complain(error, program, "config", overrides)
 
 
 def checksums(folder: Path) -> dict[str, str]:

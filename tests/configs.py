@@ -5,6 +5,8 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
+from lth.lottery.setup import names
+
 PROJECT = Path(__file__).resolve().parents[1]
 
 #: A lottery that plays in seconds: a tiny corpus, a tiny model, two epochs, fp32 so that it is the same everywhere.
@@ -22,8 +24,7 @@ TINY = (
 
 def compose(*overrides: str) -> DictConfig:
     """The config of ``python run.py OVERRIDES``."""
-    with hydra.initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        return hydra.compose("config", list(overrides))
+    return names.compose(overrides)
 
 
 def compose_analysis(*overrides: str) -> DictConfig:

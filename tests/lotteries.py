@@ -6,11 +6,23 @@ import subprocess
 import sys
 from pathlib import Path
 
+from omegaconf import DictConfig
+from rich.console import Console
+
+from lth.analysis.report import write_report
+from lth.lottery import experiment
+from lth.lottery.plan import Plan
+from lth.store.rows import Row
 from tests.configs import PROJECT, TINY
 
 KILLED = -9
 #: A shell starts what it leaves in the background deaf to Ctrl-C, and so would be whatever the tests start then.
 ATTENTIVE = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+
+
+def run(config: DictConfig, console: Console, on_round=None, begin=None) -> list[Row]:
+    """Play the lottery of a config in this process."""
+    return experiment.run(Plan.of(config, begin), console, on_round, write_report)
 
 
 def command(*overrides: str, outputs: Path, cache: Path) -> list[str]:

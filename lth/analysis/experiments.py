@@ -1,7 +1,7 @@
 """Experiments as an analysis sees them: read from their folders, everything heavy only when asked for."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lth.analysis.labels import labelled
-from lth.analysis.measure.utterances import transcripts
+from lth.analysis.labels import label, labels
+from lth.analysis.utterances import transcripts
 from lth.errors import UserError
 from lth.files import read_document
 from lth.speech.wer import word_errors
@@ -176,7 +176,7 @@ def gather(outputs: Path, patterns: Sequence[str] | None = None) -> tuple[list[E
         raise UserError(f"outputs={outputs} holds no experiment: run one, or say where they are")
     for pattern in patterns or ():
         if not any(fnmatchcase(folder.name, pattern) for folder in folders):
-            raise UserError(f"experiments: there is no {pattern} in {outputs}; python -m lth store list names them")
+            raise UserError(f"experiments: there is no {pattern} in {outputs}; python -m lth store names them")
     found, remarks = [], []
     for folder in folders:
         if patterns is None or any(fnmatchcase(folder.name, pattern) for pattern in patterns):
@@ -184,7 +184,8 @@ def gather(outputs: Path, patterns: Sequence[str] | None = None) -> tuple[list[E
                 found.append(read_experiment(folder))
             except UserError as error:
                 remarks.append(f"{folder.name} is left out: {error}.")
-    return labelled(found), remarks
+    named = labels({one.id: one.config for one in found if one.control is None})
+    return [replace(one, label=named.get(one.id) or label(one.config)) for one in found], remarks
 
 
 def read_experiment(folder: Path) -> Experiment:

@@ -14,7 +14,7 @@ from lth.store.rows import Row, note
 from lth.store.store import verify
 
 
-def inspect(target: str | Path) -> dict[str, Any]:
+def inspect(target: str | Path, outputs: str | Path = "outputs") -> dict[str, Any]:
     """All that is known of an experiment, a round or a mask file, as one JSON-able document.
 
     Densities and error rates are fractions. Every ``checksums`` is "ok" or a sentence that names the damage;
@@ -23,7 +23,7 @@ def inspect(target: str | Path) -> dict[str, Any]:
     Raises:
         UserError: there is no such experiment, round or mask, or an experiment's own documents are damaged.
     """
-    path = _find(target)
+    path = _find(target, Path(outputs))
     if (path / "experiment.json").is_file():
         return _experiment(path)
     kind, file = ("mask", path) if path.is_file() else ("round", path / "mask.lth")
@@ -41,13 +41,13 @@ def damage(found: Mapping[str, Any]) -> str | None:
     return f"{wrong[0]} ({len(wrong)} damaged in all)" if len(wrong) > 1 else next(iter(wrong), None)
 
 
-def _find(target: str | Path) -> Path:
-    for path in (Path(target), Path("outputs") / target):
+def _find(target: str | Path, outputs: Path) -> Path:
+    for path in (Path(target).expanduser(), outputs / target):
         if path.is_file() or (path / "experiment.json").is_file() or (path / "mask.lth").is_file():
             return path
     raise UserError(
-        f"{target} is no experiment, round or mask file, and neither is outputs/{target}; "
-        "give a name under outputs/, a folder or a mask.lth"
+        f"ticket={target} is no experiment, round or mask file, and neither is {outputs / target}; "
+        f"give a name under {outputs}, a folder or a mask.lth"
     )
 
 

@@ -13,8 +13,9 @@ import yaml
 from lth.errors import UserError
 from lth.files import SUMS, read_document, write_text
 from lth.store.rows import Row, write_csv
+from lth.tracking.artifacts import ROUND_FILES
 from lth.tracking.fetch import asking, connect
-from lth.tracking.remember import ROUND_FILES, RUN_ID, RememberedRound, artifacts_of
+from lth.tracking.remember import RUN_ID, RememberedRound, artifacts_of
 
 if TYPE_CHECKING:
     import wandb

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from lth.analysis.document import Section, Table
 from lth.analysis.experiments import Experiment
 from lth.analysis.show.words import column_texts, heading
-from lth.errors import UserError
+from lth.errors import UserError, needs
 from lth.tracking.fetch import asking
 
 #: Experiments that get a run set; a panel with more cannot be read.
@@ -33,8 +33,9 @@ def publish(
         raise UserError(f"{what} needs a W&B login: run `wandb login` once")
     title = "Winning tickets"
     with asking(what), contextlib.redirect_stderr(io.StringIO()):
-        import wandb
-        import wandb_workspaces.reports.v2 as wr
+        with needs("report", "report=wandb"):
+            import wandb
+            import wandb_workspaces.reports.v2 as wr
 
         api = wandb.Api(timeout=30)
         entity = entity or api.default_entity

@@ -1,4 +1,4 @@
-"""A language model from transcripts: ``python -m lth ngram [corpus=an4 corpus.root=DIR] [texts=[FILE]] order=3``."""
+"""A word n-gram language model, from the transcripts of a corpus or from text files."""
 
 import time
 from collections.abc import Iterator
@@ -11,24 +11,24 @@ from lth.errors import UserError
 
 
 def make(config: DictConfig) -> Path:
-    """Estimate the model of the train transcripts, or of text files, and write it; returns where.
+    """Estimate the model of the train transcripts, or of text files, and write it; return where.
 
     Raises:
         UserError: a file that is not there, no text, or an order that is none.
     """
     from lth.decoding.language import LanguageModel
     from lth.decoding.ngram import estimate, write_arpa
-    from lth.lottery.setup.setting import build
-    from lth.speech.corpora.corpus import said
+    from lth.lottery.setup.build import build
+    from lth.speech.corpora.corpus import utterance_infos
 
     for name in ("order", "prune"):
         if not isinstance(config[name], int):
-            raise UserError(f"{name}={config[name]} will not do: it is a whole number")
-    corpus = None if config.texts else build(config.corpus.loader)
-    source = "texts" if config.texts else corpus.name
+            raise UserError(f"{name}={config[name]} is not a whole number")
+    corpus = None if config.texts else build(config, "corpus.loader")
+    source = "texts" if corpus is None else corpus.name
     out = Path(config.out or f"{config.outputs}/lm/{source}-{config.order}gram.arpa")
     started = time.perf_counter()
-    sentences = list(lines(config.texts) if config.texts else (one.text for one in said(corpus.train)))
+    sentences = list(lines(config.texts) if corpus is None else (one.text for one in utterance_infos(corpus.train)))
     model = estimate(sentences, config.order, config.prune)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_arpa(model, out)
@@ -37,7 +37,7 @@ def make(config: DictConfig) -> Path:
     print(f"{len(sentences):,} sentences, {words:,} words: {sizes}, in {time.perf_counter() - started:.1f} s")
     read = LanguageModel(out, "out")
     if corpus is not None:
-        dev = [one.text for one in said(corpus.dev)]
+        dev = [one.text for one in utterance_infos(corpus.dev)]
         unknown = read.unknown(word for text in dev for word in text.split())
         print(f"dev: perplexity {read.perplexity(dev):.1f} a word, {unknown:.1%} of the words unknown")
     print(out)
@@ -45,7 +45,7 @@ def make(config: DictConfig) -> Path:
 
 
 def lines(files: list[str]) -> Iterator[str]:
-    """The lines of text files that are not empty."""
+    """Yield the lines of text files that are not empty."""
     for name in [files] if isinstance(files, str) else files:
         try:
             with Path(name).expanduser().open(encoding="utf-8") as file:
@@ -54,5 +54,6 @@ def lines(files: list[str]) -> Iterator[str]:
             raise UserError(f"texts: {name} cannot be read ({error}); give text files with a sentence a line") from None
 
 
-if __name__ == "__main__":
-    command("lth ngram", make)
+def main(program: str) -> int:
+    """Do the command; return its exit code."""
+    return command(program, "ngram", make)

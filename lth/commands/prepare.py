@@ -1,9 +1,6 @@
-"""What a corpus holds and what will not be used of it: ``python -m lth prepare corpus=... [corpus.download=true]``."""
+"""What a corpus holds, and what of it is not used."""
 
 import time
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
@@ -13,50 +10,14 @@ from lth.errors import UserError
 
 if TYPE_CHECKING:
     from lth.speech.corpora.corpus import Corpus
+    from lth.speech.corpora.measure import Split
 
 #: Ids that are named of those that are dropped.
 NAMED = 3
 
 
-@dataclass
-class Split:
-    """What is measured of one split."""
-
-    utterances: int = 0
-    seconds: float = 0.0
-    words: int = 0
-    shortest: float = float("inf")
-    longest: float = 0.0
-    speakers: set[str] = field(default_factory=set)
-    characters: Counter = field(default_factory=Counter)
-    vocabulary: set[str] = field(default_factory=set)
-    unreadable: list[str] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, cuts: Iterable, decode: bool) -> "Split":
-        """Measure the cuts one by one; ``decode`` each of them, to find what cannot be."""
-        from lth.speech.corpora.corpus import load_audio
-
-        found = cls()
-        for cut in cuts:
-            said = cut.supervisions[0]
-            found.utterances += 1
-            found.seconds += cut.duration
-            found.shortest, found.longest = min(found.shortest, cut.duration), max(found.longest, cut.duration)
-            found.words += len(said.text.split())
-            found.speakers.add(said.speaker)
-            found.characters.update(said.text)
-            found.vocabulary.update(said.text.split())
-            if decode:
-                try:
-                    load_audio(cut)
-                except UserError as error:
-                    found.unreadable.append(str(error))
-        return found
-
-
-def prepare(config: DictConfig, console) -> dict[str, Split]:
-    """Load the corpus, which fetches and reads what is missing, and say what is in it; returns the splits.
+def prepare(config: DictConfig, console) -> "dict[str, Split]":
+    """Load the corpus, which fetches and reads what is missing, and say what is in it; return the splits.
 
     Every file is decoded once.
 
@@ -66,11 +27,12 @@ def prepare(config: DictConfig, console) -> dict[str, Split]:
     from rich import box
     from rich.table import Table
 
-    from lth.lottery.setup.setting import build
+    from lth.lottery.setup.build import build
+    from lth.speech.corpora.measure import Split
 
     started = time.perf_counter()
-    corpus = build(config.corpus.loader)
-    splits = {name: Split.of(cuts, decode=True) for name, cuts in corpus.splits().items()}
+    corpus = build(config, "corpus.loader")
+    splits = {name: Split.of(cuts) for name, cuts in corpus.splits().items()}
     table = Table("set", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for column in ("utterances", "hours", "speakers", "words", "seconds each", "words not in train"):
         table.add_column(column, justify="right")
@@ -93,14 +55,16 @@ def prepare(config: DictConfig, console) -> dict[str, Split]:
     return splits
 
 
-def remarks(config: DictConfig, corpus: "Corpus", splits: dict[str, Split]) -> tuple[list[str], list[str]]:
-    """What a user should know before training: characters, what is dropped, speakers that are in two sets; and what
-    stands in the way of training."""
-    from lth.lottery.setup.setting import build, build_perturbation, choose_tokens
+def remarks(config: DictConfig, corpus: "Corpus", splits: "dict[str, Split]") -> tuple[list[str], list[str]]:
+    """Return what a user should know before training (characters, what is dropped, speakers that are in two sets), and
+    what stands in the way of training."""
+    from lth.lottery.setup.build import build, make
+    from lth.lottery.setup.setting import build_perturbation, choose_tokens
     from lth.speech.corpora.corpus import drop_too_short, unknown_characters
+    from lth.speech.features import Features
 
-    features, tokens = build(config.features), choose_tokens(config, corpus, None)
-    model = build(config.model, features=features.bins, tokens=len(tokens))
+    features, tokens = make(Features, config, "features"), choose_tokens(config, corpus, None)
+    model = build(config, "model", features=features.bins, tokens=len(tokens))
     characters = "".join(sorted(splits["train"].characters))
     said, wrong = [f"characters of train: {characters!r} ({len(characters)}); {len(tokens)} output classes"], []
     if found := unknown_characters(corpus.splits(), tokens.characters):
@@ -121,5 +85,6 @@ def remarks(config: DictConfig, corpus: "Corpus", splits: dict[str, Split]) -> t
     return said, wrong
 
 
-if __name__ == "__main__":
-    command("lth prepare", lambda config: prepare(config, screen()))
+def main(program: str) -> int:
+    """Do the command; return its exit code."""
+    return command(program, "prepare", lambda config: prepare(config, screen()))

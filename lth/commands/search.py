@@ -1,89 +1,30 @@
-"""A search with Optuna, no W&B account needed: ``python -m lth search [study=tickets] [n_trials=50] [...]``.
+"""A search for the best way to prune, with Optuna and no W&B account.
 
 Start it as often as you like, on as many machines as share the storage and the store of rounds.
 """
 
-import os
 import signal
-import socket
 import sys
-import time
 import warnings
-from collections.abc import Sequence
 
-import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
-from lth.commands.command import complain, exit_codes
-from lth.errors import UserError
-
-#: The words of the search itself, which an experiment does not know.
-OWN = ("study", "n_trials", "storage", "objective", "sampler", "pruner", "search_noise", "heartbeat")
-#: The words that a trial decides.
-SEARCHED = ("strategy", "strategy.amount", "strategy.prune_factor", "strategy.ratios")
-NOISE = ("noise", "noise.max")
+from lth.commands.command import command
 
 
-@hydra.main(version_base="1.3", config_path="../conf", config_name="search")
-def main(config: DictConfig) -> None:
-    """One worker of a search."""
+def work(config: DictConfig) -> None:
+    """Be one worker of a search."""
     for known in ("Heartbeat of storage is supposed", r".* is experimental"):
         warnings.filterwarnings("ignore", message=known)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the trial is handed back at once
     from rich.console import Console
 
-    try:
-        search(config, HydraConfig.get().overrides.task, Console())
-    except Exception as error:
-        exit_codes.append(complain(error, "lth search"))
+    from lth.search.search import search  # heavy imports wait until there is work, so that --help is quick
+
+    search(config, HydraConfig.get().overrides.task, Console())
 
 
-def base_words(words: Sequence[str], noise: bool) -> list[str]:
-    """The words of the command that every trial's experiment shares; UserError where one is a trial's to decide."""
-    base = []
-    for override in OverridesParser.create().parse_overrides(list(words)):
-        key = override.key_or_group
-        if key in SEARCHED + (NOISE if noise else ()) or key.startswith("strategy.ratios."):
-            raise UserError(f"{key} is what is searched; leave it out, or change the space in lth/search/study.py")
-        if key == "name":
-            raise UserError("a search names its experiments after the study: give study= instead of name=")
-        if key not in OWN:
-            base.append(override.input_line)
-    return base
-
-
-def search(config: DictConfig, words: Sequence[str], console) -> None:
-    """Play trials until the study has ``n_trials``; further workers may be doing the same.
-
-    Raises:
-        UserError: bad input, before any trial is begun.
-    """
-    from lth.search.display import Bar, closing, summary
-    from lth.search.queue import done, next_trial
-    from lth.search.worker import open_study, play_trial
-
-    base = base_words(words, bool(config.search_noise))
-    study, storage = open_study(config)
-    console.print(f"study {study.study_name} in {storage.where}", highlight=False, soft_wrap=True)
-    with Bar(console, config.n_trials).shown() as bar:
-        bar.update(study)
-        while done(study) < config.n_trials:
-            with next_trial(study, storage, config.n_trials) as trial:
-                if trial is None:  # others have the last ones; they may die
-                    time.sleep(min(config.heartbeat, 2))
-                else:
-                    trial.set_user_attr("worker", f"{socket.gethostname()}:{os.getpid()}")
-                    play_trial(study, trial, config, base, bar)
-            bar.update(study)
-    console.print(summary(study))
-    console.print(closing(study), highlight=False, soft_wrap=True)
-
-
-if __name__ == "__main__":
-    try:
-        main()
-    except (Exception, KeyboardInterrupt) as error:
-        exit_codes.append(complain(error, "lth search"))
-    sys.exit(max(exit_codes, default=0))
+def main(program: str) -> int:
+    """Do the command; return its exit code."""
+    return command(program, "search", work)

@@ -1,23 +1,20 @@
-"""Keep house in the store of rounds: `python -m lth store list | verify | prune`.
+"""What lies in the store of rounds, whether it is whole, and removing what no experiment needs."""
 
-list      what is there, how large it is, and which experiments need it
-verify    every file against its checksum; exit code 2 names what is damaged
-prune     remove what no experiment needs, and has not for --keep days
-"""
-
-import argparse
 import json
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from omegaconf import DictConfig
+
+from lth.commands.command import check_flags, command
+from lth.commands.nearest import no_choice
 from lth.errors import UserError
 from lth.store.housekeeping import SEALED, Item, inventory, problems, prune
 
 
 def show(items: Sequence[Item]) -> None:
-    """A line a round, then the totals."""
+    """Print a line a round, then the totals."""
     print("round                             n  weights  dev WER      size  last use    needed by")
     for item in items:
         if item.kind in ("round", "record"):
@@ -30,6 +27,7 @@ def show(items: Sequence[Item]) -> None:
 
 
 def columns(item: Item) -> str:
+    """Return number, density, dev WER, size and last use of a round."""
     number, density, wer = (item.about.get(name) for name in ("round", "density", "dev_wer"))
     known = density is not None and wer is not None
     facts = f"{number:>2}  {density:7.2%}  {wer:7.2%}" if known else " ?        ?        ?"
@@ -37,65 +35,78 @@ def columns(item: Item) -> str:
 
 
 def users(item: Item) -> str:
+    """Return the names of the experiments that need a round."""
     weightless = " (without weights)" if item.kind == "record" else ""
     return (", ".join(Path(folder).name for folder in item.users) or "-") + weightless
 
 
 def size(items: Sequence[Item]) -> str:
+    """Return what these take on the disk together, in words."""
     total = sum(item.bytes for item in items)
     power = min((len(str(total)) - 1) // 3, 4)
     return f"{total / 1000**power:.1f} {('B', 'kB', 'MB', 'GB', 'TB')[power]}" if power else f"{total} B"
 
 
-def arguments() -> argparse.Namespace:
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--outputs", type=Path, default=Path("outputs"), help="where the experiments are")
-    common.add_argument("--store", type=Path, help="the store's folder (default: OUTPUTS/store)")
-    common.add_argument("--json", action="store_true", help="print one JSON document")
-    parser = argparse.ArgumentParser(
-        prog="python -m lth store", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", parents=[common])
-    commands.add_parser("verify", parents=[common])
-    pruning = commands.add_parser("prune", parents=[common])
-    pruning.add_argument("--keep", type=float, default=7, metavar="DAYS", help="since it was last of use (default: 7)")
-    pruning.add_argument("--dry-run", action="store_true", help="only say what would be removed")
-    said = parser.parse_args()
-    said.store = said.store or said.outputs / "store"
-    return said
-
-
-def main() -> int:
-    said = arguments()
-    try:
-        if said.command == "prune":
-            if not said.keep >= 0:
-                raise UserError(f"--keep {said.keep} will not do: it is not negative")
-            items = prune(said.store, said.outputs, said.keep, dry_run=said.dry_run)
-        else:
-            items = inventory(said.store, said.outputs)
-    except UserError as error:
-        print(f"lth store: {error}", file=sys.stderr)
-        return 2
-    wrong = problems(items) if said.command == "verify" else []
-    sealed = [item for item in items if item.kind in SEALED]
-    if said.json:
-        told = {"problems": wrong, "checked": len(sealed)} if said.command == "verify" else {}
-        told |= {"dry_run": said.dry_run} if said.command == "prune" else {}
-        print(json.dumps({"store": str(said.store), **told, "items": [item.json() for item in items]}, indent=1))
-    elif said.command == "list":
-        show(items)
-    elif said.command == "verify":
-        print(f"{len(sealed)} rounds, records and inits checked: {len(wrong)} damaged")
+def list_items(config: DictConfig) -> None:
+    """Print what there is, how large it is, and which experiments need it."""
+    items = inventory(folder(config), Path(config.outputs))
+    if config.json:
+        document(config, items)
     else:
-        for item in items:
-            print(f"{'would remove' if said.dry_run else 'removed'} {item.kind} {item.name} ({size([item])})")
-        print(f"{size(items)} {'would be ' if said.dry_run else ''}freed")
-    for problem in wrong:
-        print(f"lth store: {problem}", file=sys.stderr)
-    return 2 if wrong else 0
+        show(items)
 
 
-if __name__ == "__main__":
-    raise SystemExit(main())
+def verify_items(config: DictConfig) -> None:
+    """Check every file against its checksum.
+
+    Raises:
+        UserError: some are damaged.
+    """
+    items = inventory(folder(config), Path(config.outputs))
+    wrong, checked = problems(items), sum(item.kind in SEALED for item in items)
+    if config.json:
+        document(config, items, problems=wrong, checked=checked)
+    else:
+        print(f"{checked} rounds, records and inits checked: {len(wrong)} damaged")
+    if wrong:
+        raise UserError("; ".join(wrong))
+
+
+def prune_items(config: DictConfig) -> None:
+    """Remove what no experiment needs, and has not for ``keep`` days."""
+    if isinstance(config.keep, bool) or not isinstance(config.keep, int | float) or not config.keep >= 0:
+        raise UserError(f"keep={config.keep} is no number of days: give 0 or more")
+    items = prune(folder(config), Path(config.outputs), config.keep, dry_run=config.dry_run)
+    if config.json:
+        document(config, items, dry_run=config.dry_run)
+        return
+    for item in items:
+        print(f"{'would remove' if config.dry_run else 'removed'} {item.kind} {item.name} ({size([item])})")
+    print(f"{size(items)} {'would be ' if config.dry_run else ''}freed")
+
+
+def folder(config: DictConfig) -> Path:
+    """Return the store's folder."""
+    return Path(config.store)
+
+
+def document(config: DictConfig, items: Sequence[Item], **facts) -> None:
+    """Print everything as one JSON document."""
+    print(json.dumps({"store": config.store, **facts, "items": [item.json() for item in items]}, indent=1))
+
+
+#: What ``do=`` may be.
+TASKS: dict[str, Callable[[DictConfig], None]] = {"list": list_items, "verify": verify_items, "prune": prune_items}
+
+
+def keep_house(config: DictConfig) -> None:
+    """Do what ``do=`` says."""
+    if config.do not in TASKS:
+        raise UserError(no_choice("do", config.do, TASKS))
+    check_flags(config, "json", "dry_run")
+    TASKS[config.do](config)
+
+
+def main(program: str) -> int:
+    """Do the command; return its exit code."""
+    return command(program, "store", keep_house)

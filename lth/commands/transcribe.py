@@ -1,7 +1,9 @@
-"""What a trained network hears in recordings of your own: ``python -m lth transcribe ticket=... audio=[FILE]``."""
+"""What a trained network hears in recordings of your own."""
 
 from lth.commands.command import command
 from lth.inference.transcribe import transcribe
 
-if __name__ == "__main__":
-    command("lth transcribe", transcribe)
+
+def main(program: str) -> int:
+    """Do the command; return its exit code."""
+    return command(program, "transcribe", transcribe)

@@ -1,7 +1,9 @@
-"""The best weight of a language model and bonus of a word, on dev: ``python -m lth tune ticket=... decoder=beam``."""
+"""The best weight of a language model and bonus of a word, on dev."""
 
 from lth.commands.command import command, screen
 from lth.inference.tune import tune
 
-if __name__ == "__main__":
-    command("lth tune", lambda config: tune(config, screen()))
+
+def main(program: str) -> int:
+    """Do the command; return its exit code."""
+    return command(program, "tune", lambda config: tune(config, screen()))

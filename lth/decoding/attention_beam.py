@@ -4,16 +4,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lth.decoding.prefix import CTCPrefixes
-from lth.models.attention import Memory
+from lth.models.attention import KeyValue
+from lth.models.transformer import Transformer
 from lth.speech.tokens import Tokens
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """A text that may go on.
+    """A text that the search may continue.
 
     ``attention`` and ``ctc`` are log probabilities: of the decoder for these tokens, and that CTC hears a text that
     begins with them. ``words`` is what the language model and the bonus per word give its complete words; the word
@@ -29,7 +30,8 @@ class Hypothesis:
 
 
 class AttentionBeam:
-    """``decoder=attention_beam``: joint one-pass decoding (Watanabe et al. 2017, algorithm 1; Hori et al. 2017).
+    """Joint one-pass decoding by attention and CTC, ``decoder=attention_beam`` (Watanabe et al. 2017, algorithm 1; Hori
+    et al. 2017).
 
     A text is worth ``(1 - ctc_weight) log p_attention + ctc_weight log p_CTC``, and ``alpha log p(word) + beta`` for
     each of its words; an unfinished one by its CTC prefix score. Token by token the ``width`` best ones go on. It ends
@@ -48,6 +50,8 @@ class AttentionBeam:
     Raises:
         ValueError: no width, a weight outside [0, 1], a negative alpha.
     """
+
+    families: tuple[str, ...] = ("attention",)
 
     def __init__(
         self,
@@ -74,73 +78,74 @@ class AttentionBeam:
             self.lm = LanguageModel(lm)
 
     @torch.no_grad()
-    def __call__(self, model: nn.Module, encoded: Tensor, lengths: Tensor) -> list[str]:
-        """What ``model`` returned for B utterances to their texts."""
+    def __call__(self, model: Transformer, encoded: Tensor, lengths: Tensor) -> list[str]:
+        """Return the texts of B utterances from what ``model`` returned: (B, T', units) and (B,) lengths."""
         return [
             self.tokens.decode(self.search(model, frames[None, :length]) if length else ())
             for frames, length in zip(encoded, lengths.tolist(), strict=True)
         ]
 
-    def search(self, model: nn.Module, encoded: Tensor) -> tuple[int, ...]:
-        """The best tokens for (1, T', units) of the encoder."""
+    def search(self, model: Transformer, encoded: Tensor) -> tuple[int, ...]:
+        """Return the best tokens for the (1, T', units) that the encoder made of one utterance."""
         prefixes = CTCPrefixes(model.ctc(encoded)[0].float().log_softmax(-1).cpu())
-        speech = model.decoder.remember(encoded)
-        live, states, past = [Hypothesis(state=self.lm.start if self.lm else None)], prefixes.start, None
-        best, found = -torch.inf, ()
-        for room in range(encoded.shape[1], -1, -1):  # tokens that may still come
-            after, past = self._attend(model, live, speech, past)
-            whole = [self._completed(h) for h in live]
-            heard = prefixes.end(states).tolist()
-            for h, done, scores, ctc in zip(live, whole, after.tolist(), heard, strict=True):
+        speech = model.decoder.key_values(encoded)
+        live, states, kv_cache = [Hypothesis(state=self.lm.start if self.lm else None)], prefixes.start, None
+        best, best_tokens = -torch.inf, ()
+        for tokens_left in range(encoded.shape[1], -1, -1):
+            scores, kv_cache = self._attend(model, live, speech, kv_cache)
+            completed = [self._completed(h) for h in live]
+            ended = prefixes.end(states).tolist()
+            for h, done, next_scores, ctc in zip(live, completed, scores.tolist(), ended, strict=True):
                 end = self.alpha * self.lm.end(done.state) if self.lm else 0.0
-                total = self._total(h.attention + scores[0], ctc, done.words + end)
+                total = self._total(h.attention + next_scores[0], ctc, done.words + end)
                 if total > best:
-                    best, found = total, h.tokens
-            if not room:
+                    best, best_tokens = total, h.tokens
+            if not tokens_left:
                 break
-            live, states, parents = self._extend(live, whole, after, prefixes, states)
-            past = [tuple(x[parents] for x in memory) for memory in past]
+            live, states, parents = self._extend(live, completed, scores, prefixes, states)
+            kv_cache = [(keys[parents], values[parents]) for keys, values in kv_cache]
             # what is to come costs, but for a bonus on every word; one may be about to be completed
             hope = max((self._value(h) for h in live), default=-torch.inf)
-            if best >= hope + max(0.0, self.beta) * room:
+            if best >= hope + max(0.0, self.beta) * tokens_left:
                 break
-        return found
+        return best_tokens
 
     def _attend(
-        self, model: nn.Module, live: list[Hypothesis], speech: list[Memory], past: list[Memory] | None
-    ) -> tuple[Tensor, list[Memory]]:
-        """(H, tokens) log probabilities of what comes next, and the decoder's memory."""
+        self, model: Transformer, live: list[Hypothesis], speech: list[KeyValue], kv_cache: list[KeyValue] | None
+    ) -> tuple[Tensor, list[KeyValue]]:
+        """Return (H, tokens) log probabilities of what comes next, and the decoder's keys and values."""
         last = torch.tensor([[h.tokens[-1] if h.tokens else 0] for h in live], device=speech[0][0].device)
-        speech = [tuple(x.expand(len(live), -1, -1, -1) for x in memory) for memory in speech]
-        logits, past = model.decoder(last, torch.ones_like(last[:, 0]), speech, None, past)
-        return logits[:, -1].float().log_softmax(-1).cpu().double(), past
+        shape = (len(live), -1, -1, -1)
+        speech = [(keys.expand(shape), values.expand(shape)) for keys, values in speech]
+        logits, key_values = model.decoder(last, torch.ones_like(last[:, 0]), speech, None, kv_cache)
+        return logits[:, -1].float().log_softmax(-1).cpu().double(), key_values
 
     def _extend(
-        self, live: list[Hypothesis], whole: list[Hypothesis], after: Tensor, prefixes: CTCPrefixes, states: Tensor
+        self, live: list[Hypothesis], completed: list[Hypothesis], scores: Tensor, prefixes: CTCPrefixes, states: Tensor
     ) -> tuple[list[Hypothesis], Tensor, Tensor]:
-        """The best hypotheses with one token more, their CTC states and the places of those they come from."""
-        scores, tokens = after[:, 1:].topk(self.candidates)
+        """Return the best hypotheses with one token more, their CTC states and the places of those they come from."""
+        token_scores, tokens = scores[:, 1:].topk(self.candidates)
         tokens = tokens.flatten() + 1
         parents = torch.arange(len(live)).repeat_interleave(self.candidates)
         last = torch.tensor([h.tokens[-1] if h.tokens else 0 for h in live])
         ctc, states = prefixes.extend(states[:, parents], last[parents], tokens)
-        made = []
-        for parent, token, attention, heard in zip(
-            parents.tolist(), tokens.tolist(), scores.flatten().tolist(), ctc.tolist(), strict=True
+        extended = []
+        for parent, token, attention, ctc_score in zip(
+            parents.tolist(), tokens.tolist(), token_scores.flatten().tolist(), ctc.tolist(), strict=True
         ):
             h = live[parent]
-            new = {"tokens": (*h.tokens, token), "attention": h.attention + attention, "ctc": heard}
+            new = {"tokens": (*h.tokens, token), "attention": h.attention + attention, "ctc": ctc_score}
             if self.tokens.begins_word(token):
-                done = whole[parent]
-                made.append(Hypothesis(**new, words=done.words, word=len(h.tokens), state=done.state))
+                done = completed[parent]
+                extended.append(Hypothesis(**new, words=done.words, word=len(h.tokens), state=done.state))
             else:
-                made.append(Hypothesis(**new, words=h.words, word=h.word, state=h.state))
-        values = torch.tensor([self._value(h) for h in made], dtype=torch.float64)
-        kept = [n for n in values.topk(min(self.width, len(made))).indices.tolist() if values[n] > -torch.inf]
-        return [made[n] for n in kept], states[:, kept], parents[kept]
+                extended.append(Hypothesis(**new, words=h.words, word=h.word, state=h.state))
+        values = torch.tensor([self._value(h) for h in extended], dtype=torch.float64)
+        kept = [n for n in values.topk(min(self.width, len(extended))).indices.tolist() if values[n] > -torch.inf]
+        return [extended[n] for n in kept], states[:, kept], parents[kept]
 
     def _completed(self, h: Hypothesis) -> Hypothesis:
-        """With the word that is being spelled counted as complete."""
+        """Return the hypothesis with the word that is being spelled counted as complete."""
         word = self.tokens.decode(h.tokens[h.word :])
         if not word:
             return h
@@ -152,5 +157,5 @@ class AttentionBeam:
         return self._total(h.attention, h.ctc, h.words)
 
     def _total(self, attention: float, ctc: float, words: float) -> float:
-        heard = self.ctc_weight * ctc if self.ctc_weight else 0.0  # 0 x -inf is not a number
-        return (1 - self.ctc_weight) * attention + heard + words
+        weighted = self.ctc_weight * ctc if self.ctc_weight else 0.0  # 0 x -inf is not a number
+        return (1 - self.ctc_weight) * attention + weighted + words

@@ -7,24 +7,27 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torchaudio.models.decoder import CTCDecoder, ctc_decoder
 
 from lth.decoding.language import LanguageModel
 from lth.decoding.lexicon import BLANK, SILENCE, names, space_of, spelled, vocabulary
 from lth.decoding.quiet import quiet
-from lth.decoding.words import HotWords
+from lth.errors import needs
 from lth.speech.tokens import Tokens
+
+if TYPE_CHECKING:
+    from torchaudio.models.decoder import CTCDecoder
 
 #: A log probability of nothing that keeps sums finite.
 NEVER = -1e4
 
 
 class Beam:
-    """``decoder=beam``: the text that gathers most probability over its alignments (Graves et al. 2006; Hannun et al.
-    2014).
+    """Search for the text with most probability over its CTC alignments, ``decoder=beam`` (Graves et al. 2006; Hannun
+    et al. 2014).
 
     With ``lm`` or ``lexicon`` only known words are put out, and ``alpha log p(word) + beta`` is added for each. Without
     either, any tokens are.
@@ -43,8 +46,11 @@ class Beam:
 
     Raises:
         ValueError: an option makes no sense.
-        UserError: a file is not there, damaged, or holds no word that the tokens can spell.
+        UserError: flashlight-text is not installed, or a file is not there, damaged, or holds no word that the tokens
+            can spell.
     """
+
+    families: tuple[str, ...] = ("ctc",)
 
     def __init__(
         self,
@@ -72,7 +78,11 @@ class Beam:
             known = [*vocabulary(lm, lexicon), *(hotwords or ())]
             self.spellings = spelled(known, tokens, f"decoder.lexicon={lexicon}" if lexicon else f"decoder.lm={lm}")
         model = LanguageModel(lm) if lm else None  # says what is wrong with a file, which flashlight does not
-        if hotwords:
+        with needs("lm", "decoder=beam"):
+            import flashlight.lib.text.decoder  # noqa: F401 (torchaudio names no remedy for its absence)
+        if hotwords and model and self.spellings:
+            from lth.decoding.words import HotWords
+
             options = {"lm": HotWords(model, list(self.spellings), alpha, hotwords, boost), "lm_weight": 1.0}
         else:  # KenLM's logarithms are to base 10
             options = {"lm": str(model.path) if model else None, "lm_weight": alpha * math.log(10)}
@@ -81,7 +91,7 @@ class Beam:
 
     @torch.no_grad()
     def __call__(self, model: nn.Module, logits: Tensor, lengths: Tensor) -> list[str]:
-        """What ``model`` returned for B utterances to their texts."""
+        """Return the texts of B utterances from the (B, T', tokens) logits of ``model`` and their (B,) lengths."""
         emissions = logits.float().log_softmax(-1).cpu()
         parts = [x[:length].numpy() for x, length in zip(emissions, lengths.tolist(), strict=True)]
         if self._processes == 1 or len(parts) == 1:
@@ -89,7 +99,7 @@ class Beam:
         return list(self._pool.map(_text, parts))
 
     def text(self, emissions) -> str:
-        """(T, tokens) float32 log probabilities, as an array, to a text."""
+        """Return the text of (T, tokens) float32 log probabilities, an array."""
         if not len(emissions):
             return ""
         emissions = torch.from_numpy(emissions)
@@ -102,7 +112,7 @@ class Beam:
         return " ".join(best.words) if self.spellings is not None else self.tokens.decode(best.tokens.tolist())
 
     def _closed(self, emissions: Tensor) -> Tensor:
-        """With a silent frame at the end, which completes the last word as a space between two words does."""
+        """Append a silent frame, which completes the last word as a space between two words does."""
         if self.space is None:  # pieces say where a word begins; silence is a token that never comes
             return torch.nn.functional.pad(emissions, (0, 1), value=NEVER)
         last = torch.full_like(emissions[:1], NEVER)
@@ -115,17 +125,19 @@ class Beam:
 
     @cached_property
     def _pool(self) -> ProcessPoolExecutor:
-        """flashlight holds Python's lock while it searches, so threads would wait for each other."""
+        """Start the processes that search: flashlight holds Python's lock, so threads would wait for each other."""
         context = multiprocessing.get_context("fork")  # which copies the search, that cannot be pickled
         return ProcessPoolExecutor(self._processes, context, _adopt, (self,))
 
 
-def _search(names: list[str], spellings: dict[str, list[list[str]]] | None, **options) -> CTCDecoder:
+def _search(names: list[str], spellings: dict[str, list[list[str]]] | None, **options) -> "CTCDecoder":
+    from torchaudio.models.decoder import ctc_decoder
+
     with TemporaryDirectory() as folder, quiet():
         lexicon = None
         if spellings is not None:
             lexicon = Path(folder) / "lexicon.txt"
-            lines = (f"{word} {' '.join(own)}\n" for word, all_own in spellings.items() for own in all_own)
+            lines = (f"{word} {' '.join(spelling)}\n" for word, variants in spellings.items() for spelling in variants)
             lexicon.write_text("".join(lines), encoding="utf-8")
         return ctc_decoder(
             lexicon and str(lexicon), names, blank_token=BLANK, sil_token=SILENCE, log_add=True, **options

@@ -17,7 +17,7 @@ MISSING = (
 
 
 class CTCDecode:
-    """``decoder=ctcdecode``: the decoder of the reference systems (Hannun et al. 2014), with its own names in brackets.
+    """The decoder of the reference systems, ``decoder=ctcdecode`` (Hannun et al. 2014); in brackets its own names.
 
     Args:
         tokens: of the model's output, with a space among them if there is a language model.
@@ -32,6 +32,8 @@ class CTCDecode:
         ValueError: a language model of words for tokens without a space.
     """
 
+    families: tuple[str, ...] = ("ctc",)
+
     def __init__(
         self,
         tokens: Tokens,
@@ -45,7 +47,7 @@ class CTCDecode:
         processes: int | None = None,
     ):
         try:
-            from ctcdecode import CTCBeamDecoder
+            from ctcdecode import CTCBeamDecoder  # pyright: ignore - the optional package, not this module
         except ImportError:
             raise UserError(MISSING) from None
         if lm and space_of(tokens) is None:
@@ -67,6 +69,6 @@ class CTCDecode:
 
     @torch.no_grad()
     def __call__(self, model: nn.Module, logits: Tensor, lengths: Tensor) -> list[str]:
-        """What ``model`` returned for B utterances to their texts."""
+        """Return the texts of B utterances from the (B, T', tokens) logits of ``model`` and their (B,) lengths."""
         results, _, _, sizes = self.decoder.decode(logits.float().log_softmax(-1).cpu(), lengths.cpu())
         return [self.tokens.decode(best[0][: size[0]].tolist()) for best, size in zip(results, sizes, strict=True)]

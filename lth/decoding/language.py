@@ -3,30 +3,35 @@
 import math
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import kenlm
+from lth.errors import UserError, needs
 
-from lth.errors import UserError
+if TYPE_CHECKING:
+    import kenlm
 
 TO_NATURAL = math.log(10)
 REMEDY = "give an ARPA file or a binary of KenLM; `python -m lth ngram` makes one from transcripts"
 
 
 class LanguageModel:
-    """Log probabilities of words after words.
+    """An n-gram model that gives log probabilities of words after words.
 
     Args:
         path: of the model.
-        key: what the user called it, for what is said of it.
+        key: what the user called it, for messages.
 
     Raises:
-        UserError: there is no such file, or it is damaged or something else.
+        UserError: KenLM is not installed, or there is no such file, or it is damaged or something else.
     """
 
     def __init__(self, path: str | Path, key: str = "decoder.lm"):
         path = Path(path).expanduser()
         if not path.is_file():
             raise UserError(f"{key}={path} is no file: {REMEDY}")
+        with needs("lm", f"{key}={path}"):
+            import kenlm  # an extra, which many do without
+        self._state = kenlm.State
         config = kenlm.Config()
         config.show_progress = False
         config.arpa_complain = kenlm.ARPALoadComplain.NONE
@@ -39,27 +44,27 @@ class LanguageModel:
         self.start = kenlm.State()
         self._model.BeginSentenceWrite(self.start)
 
-    def word(self, state: kenlm.State, word: str) -> tuple[float, kenlm.State]:
-        """Natural log probability of ``word`` after ``state``, and the state after it; an unknown word's is that of
-        ``<unk>``."""
-        after = kenlm.State()
+    def word(self, state: "kenlm.State", word: str) -> "tuple[float, kenlm.State]":
+        """Return the natural log probability of ``word`` after ``state``, and the state after it; an unknown word has
+        the probability of ``<unk>``."""
+        after = self._state()
         return self._model.BaseScore(state, word, after) * TO_NATURAL, after
 
-    def end(self, state: kenlm.State) -> float:
-        """Natural log probability that the sentence ends here."""
-        return self._model.BaseScore(state, "</s>", kenlm.State()) * TO_NATURAL
+    def end(self, state: "kenlm.State") -> float:
+        """Return the natural log probability that the sentence ends after ``state``."""
+        return self._model.BaseScore(state, "</s>", self._state()) * TO_NATURAL
 
     def knows(self, word: str) -> bool:
-        """Whether the word is in the model's vocabulary."""
+        """Tell whether the word is in the model's vocabulary."""
         return word in self._model
 
     def unknown(self, words: Iterable[str]) -> float:
-        """The share of these words that the model does not know; 0 of none."""
+        """Return the share of these words that the model does not know; 0 where there are no words."""
         words = list(words)
         return sum(not self.knows(word) for word in words) / len(words) if words else 0.0
 
     def perplexity(self, sentences: Iterable[str]) -> float:
-        """exp of the mean negative log probability of every word and end of sentence."""
+        """Return the perplexity: exp of the mean negative log probability of every word and end of sentence."""
         total, count = 0.0, 0
         for sentence in sentences:
             state = self.start

@@ -14,13 +14,13 @@ BLANK, SILENCE = "<blank>", "|"
 
 
 def vocabulary(lm: str | None, lexicon: str | None) -> list[str]:
-    """The words of a lexicon, of which each line begins with one, or else those of an ARPA file.
+    """Read the words of a lexicon, of which each line begins with one, or else those of an ARPA file.
 
     Raises:
         UserError: the file is not there, is no text, or has no words.
     """
-    key, path = ("decoder.lexicon", Path(lexicon)) if lexicon else ("decoder.lm", Path(lm))
-    path = path.expanduser()
+    key = "decoder.lexicon" if lexicon else "decoder.lm"
+    path = Path(lexicon or lm or "").expanduser()
     if not path.is_file():
         raise UserError(f"{key}={path} is no file; give one, or null")
     try:
@@ -37,38 +37,38 @@ def vocabulary(lm: str | None, lexicon: str | None) -> list[str]:
 
 
 def spelled(words: Iterable[str], tokens: Tokens, source: str) -> dict[str, list[list[str]]]:
-    """Word -> its spellings in the names of tokens; a word that cannot be spelled is left out.
+    """Map each word to its spellings in the names of tokens; a word that cannot be spelled is left out.
 
     Raises:
         UserError: none can.
     """
-    space, found, lost = space_of(tokens), {}, []
+    space, spellings, lost = space_of(tokens), {}, []
     for word in words:
         try:
             spelling = [_name(token) for token in tokens.encode(word).tolist()]
         except KeyError:
             lost.append(word)
         else:
-            found[word] = [spelling if space is None else [*spelling, SILENCE]]
-    if not found:
+            spellings[word] = [spelling if space is None else [*spelling, SILENCE]]
+    if not spellings:
         raise UserError(
             f"{source}: none of its {len(lost)} words, such as {lost[0]!r}, can be spelled with the model's tokens "
             f"({' '.join(tokens.symbols[:40]).strip()}); words have to be written as the transcripts are"
         )
     if lost:
         log.warning("%s: %d of its words, such as %r, cannot be spelled with the tokens", source, len(lost), lost[0])
-    return found
+    return spellings
 
 
 def names(tokens: Tokens) -> list[str]:
-    """A name for every token; the space is the silence, and where there is none the silence comes last."""
+    """Name every token for flashlight; the space is the silence, and where there is none the silence comes last."""
     space = space_of(tokens)
-    found = [BLANK, *(SILENCE if token == space else _name(token) for token in range(1, len(tokens)))]
-    return found if space is not None else [*found, SILENCE]
+    named = [BLANK, *(SILENCE if token == space else _name(token) for token in range(1, len(tokens)))]
+    return named if space is not None else [*named, SILENCE]
 
 
 def space_of(tokens: Tokens) -> int | None:
-    """The token that is a space between words; None where pieces say it."""
+    """Return the token that is a space between words; None where pieces of BPE contain it."""
     return tokens.symbols.index(" ") + 1 if " " in tokens.symbols else None
 
 

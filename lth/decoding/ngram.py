@@ -26,7 +26,7 @@ NGram = tuple[str, ...]
 
 @dataclass(frozen=True)
 class NGrams:
-    """A model: by order, n-gram to its probability, and context to the weight of the order below."""
+    """An n-gram model: by order, n-gram to its probability; and context to the weight of the order below."""
 
     probabilities: list[dict[NGram, float]]
     backoffs: dict[NGram, float]
@@ -37,19 +37,19 @@ class NGrams:
         return len(self.probabilities)
 
     def probability(self, word: str, context: NGram = ()) -> float:
-        """Of ``word`` after the last words of ``context``; that of ``<unk>`` where the word is not known."""
+        """Return p(``word``) after the last words of ``context``; that of ``<unk>`` where the word is not known."""
         if (word,) not in self.probabilities[0]:
             word = UNKNOWN
         context = context[-(self.order - 1) :] if self.order > 1 else ()
         weight = 1.0
-        while (found := self.probabilities[len(context)].get((*context, word))) is None:
+        while (probability := self.probabilities[len(context)].get((*context, word))) is None:
             weight *= self.backoffs.get(context, 1.0)
             context = context[1:]
-        return weight * found
+        return weight * probability
 
 
 def estimate(sentences: Iterable[str], order: int, prune: int = 0) -> NGrams:
-    """The model of a text.
+    """Estimate the n-gram model of a text.
 
     Args:
         sentences: words with spaces between them.
@@ -61,7 +61,7 @@ def estimate(sentences: Iterable[str], order: int, prune: int = 0) -> NGrams:
         UserError: there are no words, or a sentence contains one of ``<s>``, ``</s>`` and ``<unk>``.
     """
     if order < 2:
-        raise UserError(f"order={order} will not do: an n-gram model has an order of at least 2")
+        raise UserError(f"order={order} is too small: give a whole number of at least 2")
     raw = _counts(sentences, order)
     probabilities: list[dict[NGram, float]] = []
     backoffs: dict[NGram, float] = {}
@@ -78,20 +78,20 @@ def estimate(sentences: Iterable[str], order: int, prune: int = 0) -> NGrams:
         backoffs |= {context: weight for context, weight in weights.items() if context}
         below = probabilities[-1] if probabilities else {}
         even = 1 / (len(counts) + 1)  # with the unknown word
-        own = {}
+        interpolated = {}
         for gram, count in counts.items():
             if gram in kept:
                 context = gram[:-1]
                 share = (count - _discount(discounts[-1], count)) / totals[context]
-                own[gram] = share + weights[context] * (below[gram[1:]] if n > 1 else even)
+                interpolated[gram] = share + weights[context] * (below[gram[1:]] if n > 1 else even)
         if n == 1:
-            own[(UNKNOWN,)] = weights[()] * even
-        probabilities.append(own)
+            interpolated[(UNKNOWN,)] = weights[()] * even
+        probabilities.append(interpolated)
     return NGrams(probabilities, backoffs, discounts)
 
 
 def write_arpa(model: NGrams, path: Path) -> None:
-    """The model as a file that KenLM, and any other reader of ARPA, takes."""
+    """Write the model as a file in ARPA format, for KenLM or any other reader of it."""
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         sizes = [len(grams) + (n == 0) for n, grams in enumerate(model.probabilities)]  # and the start of a sentence
         file.write("\\data\\\n" + "".join(f"ngram {n}={size}\n" for n, size in enumerate(sizes, 1)))
@@ -110,7 +110,7 @@ def _log(value: float) -> str:
 
 
 def _counts(sentences: Iterable[str], order: int) -> list[Counter]:
-    """How often the text has each n-gram, by order; one start and one end a sentence."""
+    """Count each n-gram of a text, by order; one start and one end a sentence."""
     raw: list[Counter] = [Counter() for _ in range(order)]
     for number, sentence in enumerate(sentences, 1):
         words = sentence.split()
@@ -125,21 +125,21 @@ def _counts(sentences: Iterable[str], order: int) -> list[Counter]:
     return raw
 
 
-def _continuations(own: Mapping[NGram, int], longer: Mapping[NGram, int]) -> Counter:
-    """How many different words come before each n-gram; of one that begins a sentence how often the text has it."""
+def _continuations(text_counts: Mapping[NGram, int], longer: Mapping[NGram, int]) -> Counter:
+    """Count the different words before each n-gram; of one that begins a sentence, how often the text has it."""
     counts = Counter(gram[1:] for gram in longer)
-    counts.update({gram: count for gram, count in own.items() if gram[0] == START})
+    counts.update({gram: count for gram, count in text_counts.items() if gram[0] == START})
     return counts
 
 
 def _discounts(counts: Mapping[NGram, int], order: int) -> tuple[float, float, float]:
-    """D_1, D_2 and D_3+ from the numbers of n-grams with a count of 1 to 4 (Chen and Goodman 1998, eq. 17)."""
+    """Estimate D_1, D_2 and D_3+ from the numbers of n-grams with a count of 1 to 4 (Chen and Goodman 1998, eq. 17)."""
     n = Counter(count for count in counts.values() if count <= 4)
     if all(n[count] for count in (1, 2, 3, 4)):
         y = n[1] / (n[1] + 2 * n[2])
-        found = tuple(k - (k + 1) * y * n[k + 1] / n[k] for k in (1, 2, 3))
-        if all(0 <= d <= k for k, d in enumerate(found, 1)):
-            return found
+        one, two, more = (k - (k + 1) * y * n[k + 1] / n[k] for k in (1, 2, 3))
+        if 0 <= one <= 1 and 0 <= two <= 2 and 0 <= more <= 3:
+            return one, two, more
     log.warning("%d-grams: too few counts to estimate discounts, %s are taken", order, FALLBACK)
     return FALLBACK
 

@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 class CTCPrefixes:
-    """Scores of the prefixes of one utterance, several at once.
+    """CTC scores of prefixes of one utterance's text, several prefixes at once.
 
     The recursions of the paper run along time; each is ``r[t] = (r[t-1] + a[t-1]) p[t]``, of which the solution is a
     cumulative sum in the log domain, so that no frame waits for another in Python.
@@ -23,16 +23,16 @@ class CTCPrefixes:
 
     @property
     def start(self) -> Tensor:
-        """The state of the empty prefix alone."""
+        """Return the state of the empty prefix alone."""
         token = torch.full_like(self.sums[0], -torch.inf)
         return torch.stack([token, self.sums[0]])[:, None]
 
     def end(self, state: Tensor) -> Tensor:
-        """(H,) log probabilities that the whole utterance is the prefix."""
+        """Return (H,) log probabilities that the whole utterance is the prefix."""
         return state[:, :, -1].logsumexp(0)
 
     def extend(self, state: Tensor, last: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Prefixes with one token more.
+        """Append a token to each prefix.
 
         Args:
             state: of H prefixes.
@@ -51,7 +51,7 @@ class CTCPrefixes:
         return starts.logsumexp(1), torch.stack([now, blank])
 
     def _carry(self, entering: Tensor, tokens: Tensor) -> Tensor:
-        """(H, T + 1) solution r of r[t] = (r[t-1] + entering[t-1]) p(token, t), r[0] = 0, in logarithms."""
+        """Return the (H, T + 1) solution r of r[t] = (r[t-1] + entering[t-1]) p(token, t), r[0] = 0, in logarithms."""
         sums = self.sums[tokens]
         along = (entering - sums[:, :-1]).logcumsumexp(1) + sums[:, 1:]
         return torch.cat([torch.full_like(along[:, :1], -torch.inf), along], 1)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Nothing that is written to file descriptor 2 in here is seen."""
+    """Hide everything that is written to file descriptor 2 in this context."""
     kept = os.dup(2)
     with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)

@@ -9,7 +9,7 @@ from lth.decoding.language import LanguageModel
 
 
 class HotWords(CTCDecoderLM):
-    """``alpha log p(word)`` and ``boost`` for each of the favoured words, as flashlight asks for it.
+    """A language model for flashlight that gives ``alpha log p(word)``, and ``boost`` for each of the favoured words.
 
     Args:
         words: by flashlight's numbers, which are those of the lexicon.
@@ -24,11 +24,13 @@ class HotWords(CTCDecoderLM):
         self.states: dict[CTCDecoderLMState, object] = {}
 
     def start(self, start_with_nothing: bool) -> CTCDecoderLMState:
+        """Return the state before the first word."""
         state = CTCDecoderLMState()
         self.states = {state: self.model.start}
         return state
 
     def score(self, state: CTCDecoderLMState, number: int) -> tuple[CTCDecoderLMState, float]:
+        """Return the state after the word of this number, and what the word is worth."""
         after, word = state.child(number), self.words[number] if number < len(self.words) else None
         if word is None:
             return after, -math.inf
@@ -36,4 +38,5 @@ class HotWords(CTCDecoderLM):
         return after, self.alpha * score + (self.boost if word in self.favoured else 0.0)
 
     def finish(self, state: CTCDecoderLMState) -> tuple[CTCDecoderLMState, float]:
+        """Return the state, and what the end of the sentence is worth."""
         return state, self.alpha * self.model.end(self.states[state])

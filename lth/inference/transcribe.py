@@ -1,8 +1,8 @@
-"""What a trained network hears in recordings of your own: ``python -m lth transcribe ticket=... audio=[FILE]``."""
+"""Transcripts of recordings of your own by a trained network."""
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -11,7 +11,7 @@ from lth.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
-WORDS = ("audio", "longest", "stream", "out")
+COMMAND_KEYS = ("audio", "longest", "stream", "out")
 #: Seconds of audio that are heard together.
 TOGETHER = 120.0
 #: Seconds that the parts of a stream are at least, and parts or pieces at most.
@@ -19,52 +19,51 @@ SHORTEST, LONGEST = 0.01, 3600
 
 
 def transcribe(config: DictConfig) -> list[dict]:
-    """Print each file's text; returns, and writes to ``out``, ``file``, ``text``, ``seconds`` and ``pieces``.
+    """Print each file's text; return rows of ``file``, ``text``, ``seconds`` and ``pieces``, and write them to ``out``.
 
     Raises:
         UserError: no file, one that cannot be read, or a ticket without weights. The others' texts are kept.
     """
-    from lth.files import replacing
+    from lth.files import replacing, write_jsonl
     from lth.inference.listening import Listener
-    from lth.inference.trained import trained
+    from lth.inference.trained import load_trained
     from lth.speech.segmentation import WINDOW
-    from lth.store.store import write_jsonl
 
-    files = OmegaConf.to_container(config)["audio"]
+    files = cast(dict, OmegaConf.to_container(config))["audio"]
     files = [files] if isinstance(files, str) else files
     if not files or not all(isinstance(file, str) for file in files):
         raise UserError("audio= is missing: name recordings, such as audio=[a.wav,b.flac]")
     for name, least in {"longest": 2 * WINDOW, "stream": SHORTEST}.items():
         value = config[name]
         if not ((name == "stream" and value is None) or (type(value) in (int, float) and least <= value <= LONGEST)):
-            raise UserError(f"{name}={value} will not do: it is a number of seconds from {least:g} to {LONGEST}")
-    setting, recogniser, _ = trained(config, WORDS)
+            raise UserError(f"{name}={value} is not a number of seconds from {least:g} to {LONGEST}")
+    setting, recogniser, _ = load_trained(config, COMMAND_KEYS)
     if config.stream:
-        Listener(recogniser)  # says before the first file what stands against it
-    found, wrong = [], []
+        Listener(recogniser)  # before the first file, an error says what stands against it
+    rows, errors = [], []
     for file in files:
         try:
-            samples = read(Path(file).expanduser())
+            samples = read_recording(Path(file).expanduser())
             if len(files) > 1:
                 print(f"{file}: ", end="", flush=True)
             with setting.machine.autocast():
                 if config.stream:
-                    found.append(streamed(file, samples, recogniser, config.stream))
+                    rows.append(transcribe_stream(file, samples, recogniser, config.stream))
                 else:
-                    found.append(heard(file, samples, setting, recogniser, config.longest))
-                    print(found[-1]["text"], flush=True)
+                    rows.append(transcribe_pieces(file, samples, recogniser, config.longest))
+                    print(rows[-1]["text"], flush=True)
         except UserError as error:
-            wrong.append(str(error))
-    if config.out and found:
+            errors.append(str(error))
+    if config.out and rows:
         with replacing(Path(config.out)) as temporary:
-            write_jsonl(temporary, found)
-    if wrong:
-        raise UserError("; ".join(wrong))
-    return found
+            write_jsonl(temporary, rows)
+    if errors:
+        raise UserError("; ".join(errors))
+    return rows
 
 
-def read(file: Path) -> "np.ndarray":
-    """(S,) float32 samples at 16 kHz, the mean of the channels; UserError where there are none."""
+def read_recording(file: Path) -> "np.ndarray":
+    """Read a recording as (S,) float32 samples at 16 kHz, the mean of the channels; UserError where there are none."""
     import soundfile
     import soxr
 
@@ -82,8 +81,8 @@ def read(file: Path) -> "np.ndarray":
     return mono if rate == SAMPLING_RATE else soxr.resample(mono, rate, SAMPLING_RATE)
 
 
-def heard(file: str, samples: "np.ndarray", setting, recogniser, longest: float) -> dict:
-    """What is said in a recording, piece by piece."""
+def transcribe_pieces(file: str, samples: "np.ndarray", recogniser, longest: float) -> dict:
+    """Transcribe a recording piece by piece, each at most ``longest`` seconds."""
     import torch
     from torch.nn.utils.rnn import pad_sequence
 
@@ -94,10 +93,14 @@ def heard(file: str, samples: "np.ndarray", setting, recogniser, longest: float)
     together = max(1, int(TOGETHER / longest))
     for n in range(0, len(parts), together):
         audio = [torch.from_numpy(samples[first:end].copy()) for first, end in parts[n : n + together]]
-        enough = [recogniser.model.out_length(setting.features.frames(len(a))) > 0 for a in audio]
-        some = [a for a, ok in zip(audio, enough, strict=True) if ok]
-        said = iter(_texts(recogniser, pad_sequence(some, batch_first=True), [len(a) for a in some]) if some else [])
-        texts += [next(said) if ok else "" for ok in enough]
+        enough = [recogniser.model.out_length(recogniser.features.frames(len(a))) > 0 for a in audio]
+        long_enough = [a for a, ok in zip(audio, enough, strict=True) if ok]
+        spoken = iter(
+            _texts(recogniser, pad_sequence(long_enough, batch_first=True), [len(a) for a in long_enough])
+            if long_enough
+            else []
+        )
+        texts += [next(spoken) if ok else "" for ok in enough]
     rows = [
         {"start": round(first / SAMPLING_RATE, 3), "end": round(end / SAMPLING_RATE, 3), "text": text}
         for (first, end), text in zip(parts, texts, strict=True)
@@ -106,9 +109,9 @@ def heard(file: str, samples: "np.ndarray", setting, recogniser, longest: float)
     return {"file": file, "text": text, "seconds": round(len(samples) / SAMPLING_RATE, 3), "pieces": rows}
 
 
-def streamed(file: str, samples: "np.ndarray", recogniser, seconds: float) -> dict:
-    """The same, heard in parts of so many seconds and printed as it is understood; ``pieces`` are the parts that said
-    something, ``slowest`` the seconds that the slowest part took."""
+def transcribe_stream(file: str, samples: "np.ndarray", recogniser, seconds: float) -> dict:
+    """Transcribe a recording in parts of so many seconds, and print the text as it comes; ``pieces`` are the parts that
+    added to it, ``slowest`` the seconds that the slowest part took."""
     import torch
 
     from lth.inference.listening import Listener

@@ -12,7 +12,7 @@ WIDE = 100  # columns that hold the whole live line
 
 
 def clock(seconds: float) -> str:
-    """``h:mm:ss`` or ``m:ss``."""
+    """Format seconds as ``h:mm:ss`` or ``m:ss``."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
@@ -32,12 +32,12 @@ class Display(Callback):
         self._dev = ""
 
     def begin(self, number: int, density: float) -> None:
-        """The round about to be played."""
+        """Announce the round that is trained next."""
         self.round, self.density, self._dev = number, density, ""
 
     @contextlib.contextmanager
     def aside(self, number: int, density: float) -> Iterator[None]:
-        """Another round that has to be played in the middle of this one."""
+        """Show another round that has to be trained in the middle of this one."""
         own = self.round, self.density, self._dev
         self.begin(number, density)
         try:
@@ -93,7 +93,7 @@ class Display(Callback):
         return f"epoch {current}/{trainer.max_epochs} · loss {loss:.3f}{self._dev} · {clock(left)} left"
 
     def end(self, metrics: dict, *, reused: bool) -> None:
-        """One line that stays: a finished round."""
+        """Print the line of a finished round, which stays."""
         how = "reused" if reused else f"{clock(metrics['seconds'])}"
         dev, test = (_before(metrics, name) for name in ("dev_wer", "test_wer"))
         self.console.print(

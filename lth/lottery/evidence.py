@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lth.errors import UserError
-from lth.lottery.setup.setting import Setting
+from lth.lottery.setup.setting import ExperimentSetup
 from lth.models.flow import flow_gradients
 from lth.models.norms import InputNorms
 from lth.tickets.criterion import Criterion
@@ -20,8 +20,10 @@ from lth.tickets.rewind import rewind
 from lth.training.recogniser import Recogniser
 
 
-def gather(setting: Setting, criterion: Criterion, weights: Mapping[str, Tensor], mask: Mask) -> dict[str, Tensor]:
-    """The evidence that ``criterion`` needs, by parameter.
+def gather(
+    setting: ExperimentSetup, criterion: Criterion, weights: Mapping[str, Tensor], mask: Mask
+) -> dict[str, Tensor]:
+    """Compute the evidence that ``criterion`` needs, by parameter.
 
     Args:
         weights: what it is scored at; pruned ones are zero whatever they are here.
@@ -46,16 +48,21 @@ def gather(setting: Setting, criterion: Criterion, weights: Mapping[str, Tensor]
 
 
 def gradients(
-    setting: Setting, weights: dict[str, Tensor], names: Iterable[str], utterances: int | None = None, *, init: bool
+    setting: ExperimentSetup,
+    weights: dict[str, Tensor],
+    names: Iterable[str],
+    utterances: int | None = None,
+    *,
+    init: bool,
 ) -> dict[str, Tensor]:
-    """Of the mean training loss over the utterances.
+    """Compute the gradients of the mean training loss over the utterances.
 
     Args:
         init: the weights are untrained, so that the running statistics of normalisations mean nothing: those of
             each batch are taken instead, as in training.
 
     Raises:
-        ValueError: a gradient is not a number.
+        ValueError: there is no gradient of a parameter, or it is not a number.
     """
     recogniser = _recogniser(setting, weights)
     recogniser.train()  # cuDNN has no gradients of recurrent layers in evaluation
@@ -65,18 +72,26 @@ def gradients(
     parameters, total = dict(recogniser.model.named_parameters()), 0
     for batch in _batches(setting, utterances, recogniser):
         total += len(batch["ids"])
-        (recogniser.loss(*recogniser(batch), batch) * len(batch["ids"])).backward()
-    found = {name: parameters[name].grad.cpu() / total for name in names}
-    if bad := next((name for name, gradient in found.items() if not gradient.isfinite().all()), None):
-        raise ValueError(f"the gradient of {bad} is not a number at these weights.")
+        encoded, lengths = recogniser(batch)
+        (recogniser.loss(encoded, lengths, batch) * len(batch["ids"])).backward()
+    found = {}
+    for name in names:
+        gradient = parameters[name].grad
+        if gradient is None:
+            raise ValueError(f"the loss has no gradient of {name}.")
+        if not gradient.isfinite().all():
+            raise ValueError(f"the gradient of {name} is not a number at these weights.")
+        found[name] = gradient.cpu() / total
     return found
 
 
 @torch.no_grad()
 def norms(
-    setting: Setting, weights: dict[str, Tensor], names: Iterable[str], utterances: int | None = None
+    setting: ExperimentSetup, weights: dict[str, Tensor], names: Iterable[str], utterances: int | None = None
 ) -> dict[str, Tensor]:
-    """The 2-norm over all real frames of the feature that each weight weighs, to be broadcast over its outputs.
+    """Compute the 2-norm, over all real frames, of the feature that each weight multiplies.
+
+    To be broadcast over a parameter's outputs.
 
     Raises:
         ValueError: a parameter whose inputs are not known.
@@ -84,20 +99,21 @@ def norms(
     recogniser = _recogniser(setting, weights).eval()
     with InputNorms(recogniser.model) as inputs:
         for batch in _batches(setting, utterances, recogniser):
-            recogniser.loss(*recogniser(batch), batch)  # some parts work on the transcript only
+            encoded, lengths = recogniser(batch)
+            recogniser.loss(encoded, lengths, batch)  # some parts work on the transcript only
     found = inputs.norms()
     if missing := next((name for name in names if name not in found), None):
         raise ValueError(f"what {missing} weighs is not known.")
     return {name: found[name].cpu() for name in names}
 
 
-def _recogniser(setting: Setting, weights: dict[str, Tensor]) -> Recogniser:
+def _recogniser(setting: ExperimentSetup, weights: dict[str, Tensor]) -> Recogniser:
     recogniser = setting.recogniser(weights)
     recogniser.augment = None
     return recogniser.to(setting.machine.accelerator)
 
 
-def _batches(setting: Setting, utterances: int | None, recogniser: Recogniser) -> Iterator[dict]:
+def _batches(setting: ExperimentSetup, utterances: int | None, recogniser: Recogniser) -> Iterator[dict]:
     """The sample's batches, where the recogniser is."""
     for batch in setting.sample_batches(utterances):
         yield {k: v.to(recogniser.device) if isinstance(v, Tensor) else v for k, v in batch.items()}

@@ -3,165 +3,132 @@
 Iterative magnitude pruning as in Frankle & Carbin (2019), on speech recognisers as in Ding et al. (2022).
 """
 
-import functools
-import hashlib
-import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-import torch
-from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from torch import Tensor
 
-from lth.lottery.branch.noise_grid import Condition, chosen, conditions, history, measure, summary
+from lth.lottery import noise_grid
 from lth.lottery.display import Display
-from lth.lottery.evidence import gather
-from lth.lottery.gradual import gradual
-from lth.lottery.rewinding import Round, Ticket, first_ticket, rewinding
-from lth.lottery.round import ingredients, play
-from lth.lottery.setup.resume import resume, same_weights
-from lth.lottery.setup.schema import check
-from lth.lottery.setup.setting import Setting, count, prepare
-from lth.lottery.setup.start import Start, start
-from lth.lottery.strategy import Strategy, named
-from lth.speech.corpora.corpus import SAMPLING_RATE, said
+from lth.lottery.iterative import Known
+from lth.lottery.messages import closing, emptied_warning, opening
+from lth.lottery.plan import Plan
+from lth.lottery.rewinding import RoundSpec, TrainedRound
+from lth.lottery.round import ingredients, train_round
+from lth.lottery.setup.plain import plain
+from lth.lottery.setup.resume import same_weights
 from lth.store.folder import ExperimentFolder, claim
 from lth.store.noise_rows import write_noise_csv
 from lth.store.rows import Row, summary_table, winning
-from lth.store.store import Store, StoredRound, round_key
-from lth.tickets.mask import Mask
+from lth.store.store import StoredRound, round_key
+from lth.tracking.artifacts import round_artifacts
 from lth.tracking.noise import log_noise
-from lth.tracking.remember import ROUND_FILES
-from lth.tracking.tracker import Tracker, open_tracker
-from lth.training.memory import check_memory
+from lth.tracking.session import TrackingOptions
+from lth.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
 
+#: Hears the rows so far after every round; whatever it raises ends the lottery there.
+OnRound = Callable[[list[Row]], None]
+#: Writes a report from an experiment's folder.
+Report = Callable[[Path], object]
 
-def run(
-    config: DictConfig,
-    console: Console,
-    on_round: Callable[[list[Row]], None] | None = None,
-    begin: Start | None = None,
-    report: Callable[[Path], object] | None = None,
-) -> list[Row]:
-    """One experiment from its config to its last round; goes on where an earlier call was stopped.
+
+def run(plan: Plan, console: Console, on_round: OnRound | None = None, report: Report | None = None) -> list[Row]:
+    """Play a lottery to its last round, going on where an earlier call was stopped.
 
     Args:
-        on_round: hears the rows so far after every round; whatever it raises ends the experiment there.
-        begin: where it starts, if not where ``ticket`` says.
-        report: writes a report from the experiment's folder, after every round that was trained and at the end.
+        report: called after every round that was trained, and at the end.
 
     Raises:
         UserError: bad input, in one sentence; finished rounds are kept.
     """
-    past = None
-    if config.resume is not None:
-        past = resume(config)
-        config = past.config
-    check(config)
-    strategy = Strategy.of(config)
-    begin = past.start if past else begin or start(config)
-    rounds = strategy.rounds(config.rounds, config.target, begin.density)
-    fresh = prepare(config, begin.tokens)
-    setting, mask = begin.prepare(fresh)
-    grid = conditions(config, setting.noise)
-    layers = list(setting.layers.values())
-    strategy = strategy.starting_at(mask.density)
-    plan = strategy.densities(mask, layers, rounds)
-    rewind = rewinding(config, begin.epoch)
-    pruning = gradual(config, strategy, layers, rewind)
-    first = first_ticket(mask, setting.init, begin.epoch, config.trainer.max_epochs, begin.source)
-    store = Store(Path(config.store))
-    init = store.put_init(setting.init)
-    inputs = ingredients(setting, init.parent.name, first)
-    own = identity(setting, inputs, begin.origin)
-    if store.find(round_key(inputs)) is None:  # something is going to be trained
-        fits(setting)
-    if past:
-        past.check(own, inputs)
-    with claim(Path(config.outputs), config.name, own, console, past and past.id, report) as folder:
-        if past:
-            past.restore(store, folder, track=config.tracking.mode != "disabled")
-        rounds = max(rounds, folder.rounds_listed() - 1)
-        folder.begin(config, init, rounds, begin.origin)
-        store.register(folder.id, folder.path)
-        console.print(opening(setting, folder, mask, plan, (pruning or rewind).words), highlight=False, soft_wrap=True)
-        if not past and (words := begin.describe(fresh)):
-            console.print(words, markup=False, highlight=False, soft_wrap=True)
-        tracker = tracker_of(config, folder, inputs, begin)
-        lottery = Lottery(setting, store, folder, tracker, Display(console, rounds), init, begin.trained)
-        ticket, tickets, before = first, [], None
-        for number in range(rounds + 1):
-            if before is not None and pruning:
-                ticket = pruning(first, strategy.densities(first.mask, layers, number)[-1])
-            elif before is not None:
-                scored = first.weights if strategy.criterion.scored_at == "init" else before.weights
-                evidence = functools.partial(gather, setting)
-                mask = folder.mask(number) or strategy.prune(scored(), mask, layers, number, evidence)
-                ticket = rewind(mask, first, before, lottery.reach)
-                if words := emptied(mask, tickets[-1].mask):
-                    console.print(f"round {number}: {words}", highlight=False, soft_wrap=True)
-            tickets.append(ticket)
-            trained = lottery.round(number, ticket)
-            before = Round(trained.key, functools.partial(lottery.weights, number, ticket, trained))
-            folder.add(number, trained)
+    with Lottery.open(plan, console, report) as lottery:
+        trained = None
+        for number in range(lottery.rounds + 1):
+            ticket = plan.dense if trained is None else lottery.next_ticket(number, trained)
+            trained = lottery.train(number, ticket)
             if on_round is not None:
-                on_round(folder.rows())
-        rows = folder.rows()
-        if grid:
-            lottery.in_noise(rows, tickets, grid)
-        extreme, best = winning(rows)
-        lottery.tracker.close(extreme=extreme and extreme.round, best=best and best.round)
-        folder.finish()
-    console.print(summary_table(rows))
-    console.print(closing(folder, rows), highlight=False, soft_wrap=True)
-    return rows
+                on_round(lottery.rows())
+        return lottery.finish()
 
 
 @dataclass(frozen=True)
 class Lottery:
-    """What every round of a running experiment needs."""
+    """A lottery that is being played: its plan, its folder, what it writes to W&B and what it shows."""
 
-    setting: Setting
-    store: Store
+    plan: Plan
     folder: ExperimentFolder
     tracker: Tracker
     display: Display
-    init: Path
-    trained: bool = False  # the init is
+    tickets: list[RoundSpec] = field(default_factory=list)  # of the rounds so far
 
-    def round(self, number: int, ticket: Ticket) -> StoredRound:
-        """Play a round inside its W&B run; one that is found in the store tells its history there."""
+    @classmethod
+    @contextmanager
+    def open(cls, plan: Plan, console: Console, report: Report | None = None) -> Iterator["Lottery"]:
+        """Claim the experiment's folder, for this process alone, and say what is about to happen."""
+        config, resumed = plan.config, plan.resumed
+        id = resumed and resumed.id
+        with claim(Path(config.outputs), config.name, plan.identity, console, id, report) as folder:
+            if resumed:
+                resumed.restore(plan.store, folder, track=config.tracking.mode != "disabled")
+            rounds = max(plan.rounds, folder.rounds_listed() - 1)
+            folder.begin(config, plan.init, rounds, plan.start.origin)
+            plan.store.register(folder.id, folder.path)
+            console.print(opening(plan, folder), highlight=False, soft_wrap=True)
+            if plan.started:
+                console.print(plan.started, markup=False, highlight=False, soft_wrap=True)
+            yield cls(plan, folder, tracker_of(plan, folder), Display(console, rounds))
+
+    @property
+    def rounds(self) -> int:
+        """Return the number of pruned rounds: as many as are asked for, and no fewer than there are already."""
+        return self.display.rounds
+
+    def next_ticket(self, number: int, previous: TrainedRound) -> RoundSpec:
+        """Return what round ``number`` trains, made from the round before: pruned and rewound."""
+        known = Known(self.plan.setting, self.plan.dense, self.folder.mask, self.train_until)
+        ticket = self.plan.pruning(number, previous, known)
+        if words := emptied_warning(ticket.mask, previous.mask):
+            self.display.console.print(f"round {number}: {words}", highlight=False, soft_wrap=True)
+        return ticket
+
+    def train(self, number: int, ticket: RoundSpec) -> TrainedRound:
+        """Train a round inside its W&B run; one that is found in the store tells its history there."""
+        self.tickets.append(ticket)
         inputs = self.inputs(ticket)
         self.display.begin(number, ticket.density or ticket.mask.density)
         with self.tracker.round(number, inputs={"key": round_key(inputs), **inputs}) as wandb_run:
             stored = self.play(number, ticket, listeners=[wandb_run.log])
-            wandb_run.finish(
-                stored.metrics,
-                init=self.init,
-                mask=stored.path / "mask.lth",
-                rewind=stored.point,
-                weights=stored.path / "weights.safetensors" if self.setting.config.tracking.log_weights else None,
-                files=[stored.path / name for name in ROUND_FILES],
+            artifacts = round_artifacts(
+                wandb_run.record,
+                stored,
+                init=self.plan.init,
+                rewind=stored.rewind_weights,
+                about=self.tracker.about,
+                weights=self.tracker.options.log_weights,
             )
+            wandb_run.finish(stored.metrics, artifacts)
         self.display.end(stored.metrics, reused=stored.metrics["trained_by"] != self.folder.id)
-        return stored
+        self.folder.add(number, stored)
+        return TrainedRound(stored.key, partial(self.weights, number, ticket, stored), ticket.mask)
 
-    def reach(self, ticket: Ticket) -> Round:
-        """A round that is no round of the experiment: how far round 0 had come; played when its weights are needed."""
+    def train_until(self, ticket: RoundSpec) -> TrainedRound:
+        """Return how far round 0 had come at some epoch, which is no round of the lottery; trained when asked for."""
 
         def weights() -> dict[str, Tensor]:
             with self.display.aside(0, ticket.mask.density):
                 return self.play(0, ticket, weights=True).weights()
 
-        return Round(round_key(self.inputs(ticket)), weights)
+        return TrainedRound(round_key(self.inputs(ticket)), weights, ticket.mask)
 
-    def weights(self, number: int, ticket: Ticket, stored: StoredRound) -> dict[str, Tensor]:
-        """A round's trained weights; one that came back from W&B without them is trained once more."""
+    def weights(self, number: int, ticket: RoundSpec, stored: StoredRound) -> dict[str, Tensor]:
+        """Return a round's trained weights; one that came back from W&B without them is trained once more."""
         if stored.has_weights:
             return stored.weights()
         with self.display.aside(number, stored.metrics["density"]):
@@ -177,121 +144,63 @@ class Lottery:
         self.folder.add(number, again)
         return again.weights()
 
-    def in_noise(self, rows: Sequence[Row], tickets: Sequence[Ticket], grid: Sequence[Condition]) -> None:
-        """The dense round and the winning tickets in every noise of the grid: `noise.csv`, and a run beside theirs."""
-        tested = sorted(set(chosen(rows).values()))
+    def finish(self) -> list[Row]:
+        """Test in noise where that is asked for, name the winners, say what it came to; return the rows."""
+        rows, console = self.rows(), self.display.console
+        if self.plan.noise_grid:
+            self.test_in_noise(rows)
+        extreme, best = winning(rows)
+        self.tracker.close(extreme=extreme and extreme.round, best=best and best.round)
+        self.folder.finish()
+        console.print(summary_table(rows))
+        console.print(closing(self.folder, rows), highlight=False, soft_wrap=True)
+        return rows
+
+    def test_in_noise(self, rows: list[Row]) -> None:
+        """Test the dense round and the winning tickets in every noise: `noise.csv`, and a W&B run beside theirs."""
+        tested = sorted(set(noise_grid.tested_rounds(rows).values()))
         for number in tested:
-            stored = self.folder.rounds[number]
-            self.weights(number, tickets[number], stored)
-        measured = measure(self.setting, self.store, self.folder.rounds, rows, grid, self.display.console)
+            self.weights(number, self.tickets[number], self.folder.rounds[number])
+        plan = self.plan
+        measured = noise_grid.measure(
+            plan.setting, plan.store, self.folder.rounds, rows, plan.noise_grid, self.display.console
+        )
         file = self.folder.path / "noise.csv"
         write_noise_csv(file, measured)
-        settings = OmegaConf.to_container(self.setting.config.test_noise, resolve=True)
-        log_noise(self.tracker, file, tested, history(measured), summary(measured), settings)
+        settings = plain(plan.config.test_noise)
+        log_noise(self.tracker, file, tested, noise_grid.history(measured), noise_grid.summary(measured), settings)
 
-    def inputs(self, ticket: Ticket) -> dict:
-        return ingredients(self.setting, self.init.parent.name, ticket)
+    def rows(self) -> list[Row]:
+        """Return the rows of the rounds so far."""
+        return self.folder.rows()
 
-    def play(self, number: int, ticket: Ticket, **options) -> StoredRound:
-        """The round from the store, or trained."""
-        init = self.init.parent.name
+    def inputs(self, ticket: RoundSpec) -> dict:
+        """Return what a round's key is made of."""
+        return ingredients(self.plan.setting, self.plan.init.parent.name, ticket)
+
+    def play(self, number: int, ticket: RoundSpec, **options) -> StoredRound:
+        """Return the round from the store, or train it."""
+        plan, init = self.plan, self.plan.init.parent.name
         who = {"trained_by": self.folder.id, "display": [self.display]}
-        score_start = self.trained and number == 0
-        return play(self.setting, self.store, number, init, ticket, **who, score_start=score_start, **options)
+        score_start = plan.start.trained and number == 0
+        return train_round(plan.setting, plan.store, number, init, ticket, **who, score_start=score_start, **options)
 
 
-def tracker_of(config: DictConfig, folder: ExperimentFolder, inputs: dict, begin: Start) -> Tracker:
-    """The tracker that ``tracking`` asks for, writing into the experiment's own folder.
-
-    Args:
-        inputs: of round 0's key; they go with every round, for whoever resumes the experiment elsewhere.
-        begin: names the W&B artifacts that round 0 was made from, if it is somebody's ticket.
-    """
-    tracking = config.tracking
-    return open_tracker(
-        tracking.mode,
+def tracker_of(plan: Plan, folder: ExperimentFolder) -> Tracker:
+    """Make the tracker that ``tracking`` asks for, writing into the experiment's own folder."""
+    config = plan.config
+    return Tracker.open(
+        TrackingOptions(**plain(config.tracking)),
         experiment=folder.name,
         experiment_id=folder.id,
         folder=folder.path,
-        project=tracking.project,
-        entity=tracking.entity,
-        group=tracking.group,
-        config=OmegaConf.to_container(config, resolve=True),
-        init_timeout=tracking.init_timeout,
-        finish_timeout=tracking.finish_timeout,
-        about={
+        config=plain(config),
+        about={  # goes with every round, for whoever resumes the experiment elsewhere
             "id": folder.id,
             "identity": folder.identity,
-            "inputs": inputs,
-            "config": OmegaConf.to_container(config, resolve=False),
-            "origin": begin.origin,
+            "inputs": dict(plan.inputs),
+            "config": plain(config, resolve=False),
+            "origin": dict(plan.start.origin),
         },
-        uses=begin.uses,
-        cache_gb=tracking.cache_gb,
+        uses=plan.start.uses,
     )
-
-
-def identity(setting: Setting, inputs: dict, origin: Mapping) -> str:
-    """What makes an experiment this one: its round 0 and its strategy, however many rounds are asked for.
-
-    What there was no choice of once goes without saying: experiments from before there was stay the same.
-    """
-    strategy = named(OmegaConf.to_container(setting.config.strategy, resolve=True))
-    if strategy.get("rewind") == {"_target_": "lth.lottery.rewinding.Init"}:
-        del strategy["rewind"]
-    made_of = [round_key(inputs), strategy]
-    if origin.get("transfer") != "ticket" and origin:  # another question, though its round may be the same
-        made_of.append(origin)
-    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def opening(setting: Setting, folder: ExperimentFolder, first: Mask, plan: Sequence[float], how: str = "") -> str:
-    """What is about to happen: data, model, where the schedule starts if not dense, and where it will end.
-
-    Args:
-        how: what is special about how rounds are trained.
-    """
-    corpus, prunable = setting.corpus, first.total
-    counts = ", ".join(f"{count(cuts)} {name}" for name, cuts in corpus.splits().items())
-    dropped = "".join(f"; dropped {len(ids)} ({reason})" for reason, ids in corpus.dropped.items())
-    ends = f"{len(plan)} pruned rounds end at {plan[-1]:.2%} of them" if plan else "no pruned rounds"
-    if first.density < 1:
-        ends = f"a ticket of {first.density:.2%} of them; {ends}"
-    how = f"; {how}" if how else ""
-    return (
-        f"[bold]{folder.name}[/bold]: {corpus.name}, {counts} utterances{dropped}\n"
-        f"model: {setting.parameters:,} parameters, {prunable:,} of them prunable; {ends}\n"
-        f"training: {setting.config.trainer.max_epochs} epochs a round on {setting.machine.accelerator}, "
-        f"{setting.machine.precision}{how}; results in {folder.path}"
-    )
-
-
-def fits(setting: Setting) -> None:
-    """UserError where the training would take more memory than there is."""
-    options, longest = setting.config.trainer, max(one.num_samples for one in said(setting.corpus.train))
-    longest = int(longest / setting.perturbation.slowest)
-    together = options.batch_size
-    if options.max_duration:
-        together = max(1, int(options.max_duration / (longest / SAMPLING_RATE)))
-    with torch.random.fork_rng(devices=[]):
-        model = setting.model()
-    frames = setting.features.frames(longest)
-    together, machine = min(together, setting.utterances), setting.machine
-    half = machine.precision.startswith("bf16")
-    check_memory(model, setting.features.bins, frames, together, machine.accelerator, half=half)
-
-
-def emptied(mask: Mask, before: Mask) -> str:
-    """A warning of parameters that have just lost their last weight; empty where none has."""
-    gone = [name for name, kept in mask.survivors().items() if not kept and before.survivors()[name]]
-    if not gone:
-        return ""
-    some = ", ".join(gone[:3]) + (f" and {len(gone) - 3} more" if len(gone) > 3 else "")
-    module = gone[0].rpartition(".")[0]
-    return f"nothing is left of {some}: strategy=layerwise, or strategy.exclude=[{module}], would keep some of it"
-
-
-def closing(folder: ExperimentFolder, rows: Sequence[Row]) -> str:
-    """What it took, and where to look."""
-    reused = sum(row.reused for row in rows)
-    return f"{len(rows) - reused} rounds trained, {reused} reused · {folder.path / 'report.html'}"

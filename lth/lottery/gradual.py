@@ -4,13 +4,15 @@ import functools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor
 
 from lth.errors import UserError
-from lth.lottery.rewinding import Init, Rewind, Ticket
-from lth.lottery.setup.setting import build
-from lth.lottery.strategy import Strategy, named
+from lth.lottery.iterative import Known
+from lth.lottery.rewinding import Init, Rewind, RoundSpec, TrainedRound
+from lth.lottery.setup.build import make
+from lth.lottery.setup.plain import plain
+from lth.lottery.strategy import Strategy
 from lth.tickets.allocation import Layers
 from lth.tickets.gradual import Cubic
 from lth.tickets.mask import Mask
@@ -31,19 +33,21 @@ class Gradual:
 
     words = "the density falls during each round"
 
-    def __call__(self, first: Ticket, density: float) -> Ticket:
-        """The round that starts as round 0 does and ends at this density."""
+    def __call__(self, number: int, previous: TrainedRound, known: Known) -> RoundSpec:
+        """Return the round that starts as round 0 does and ends at the density of round ``number``."""
+        first = known.round0
+        density = self.strategy.densities(first.mask, self.layers, number)[-1]
         settings = {**asdict(self.curve), "density": density, **self.parts}
-        keep = functools.partial(PruneGradually, curve=self.curve, last=density, prune=self.prune)
-        return replace(first, keep=keep, density=density, key={**first.key, "gradual": settings})
+        mask_callback = functools.partial(PruneGradually, curve=self.curve, last=density, prune=self.prune)
+        return replace(first, mask_callback=mask_callback, density=density, key={**first.key, "gradual": settings})
 
     def prune(self, weights: Mapping[str, Tensor], mask: Mask, amount: float, step: int) -> Mask:
         """Prune this share of the survivors; what is random in it depends on the seed and the step only."""
-        return self.strategy.prune_share(weights, mask, self.layers, amount, step)
+        return self.strategy.prune_fraction(weights, mask, self.layers, amount, step)
 
 
 def gradual(config: DictConfig, strategy: Strategy, layers: Layers, rewind: Rewind) -> Gradual | None:
-    """What ``strategy.gradual`` says; None where rounds are pruned between trainings.
+    """Make what ``strategy.gradual`` describes; None where rounds are pruned between trainings.
 
     Raises:
         UserError: it makes no sense, by itself or with the rest of the config.
@@ -58,9 +62,8 @@ def gradual(config: DictConfig, strategy: Strategy, layers: Layers, rewind: Rewi
         )
     if strategy.criterion.needs or strategy.criterion.scored_at == "init":
         raise UserError(
-            f"strategy=gradual prunes by the weights of the moment, not by {type(strategy.criterion).__name__}: "
-            "choose strategy/criterion=magnitude or random"
+            f"strategy/criterion={config.strategy.criterion.name} does not go with strategy=gradual, which prunes by "
+            "the weights of the moment: choose strategy/criterion=magnitude or random"
         )
-    chosen = named(OmegaConf.to_container(config.strategy, resolve=True))
-    parts = {part: chosen[part] for part in PARTS if part in chosen}
-    return Gradual(build(config.strategy.gradual), strategy, layers, parts)
+    chosen = plain(config.strategy)
+    return Gradual(make(Cubic, config, "strategy.gradual"), strategy, layers, {part: chosen[part] for part in PARTS})

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from lth.errors import UserError
-from lth.lottery.setup.setting import build
+from lth.lottery.setup.build import build
 from lth.tickets.mask import Mask
 from lth.training.callbacks import KeepPruned
 
@@ -16,7 +16,7 @@ Weights = Callable[[], Mapping[str, Tensor]]
 
 
 @dataclass(frozen=True)
-class Course:
+class TrainingSpan:
     """The stretch of training that a round goes through.
 
     Args:
@@ -33,39 +33,40 @@ class Course:
 
 
 @dataclass(frozen=True)
-class Ticket:
+class RoundSpec:
     """What a round trains.
 
     Args:
         mask: what is kept when the training begins.
         weights: what the survivors return to; asked for only if the round is trained.
-        course: the stretch of training.
+        span: the stretch of training.
         key: what enters the round's key beside init and mask; nothing for a whole training from init.
-        keep: makes the callback that holds the pruned weights at zero; its mask is the round's at the end.
+        mask_callback: makes the callback that holds the pruned weights at zero; its mask is the round's at the end.
         density: what the round ends with; None: that of ``mask``.
     """
 
     mask: Mask
     weights: Weights
-    course: Course = Course()
+    span: TrainingSpan = TrainingSpan()
     key: Mapping = field(default_factory=dict)
-    keep: Callable[[Mask], KeepPruned] = KeepPruned
+    mask_callback: Callable[[Mask], KeepPruned] = KeepPruned
     density: float | None = None
 
 
 @dataclass(frozen=True)
-class Round:
-    """A round as others build on it: its key, and its trained weights, which are made when asked for."""
+class TrainedRound:
+    """A round as others build on it: its key, its trained weights, made when asked for, and the mask it began with."""
 
     key: str
     weights: Weights
+    mask: Mask
 
 
-Reach = Callable[[Ticket], Round]
+TrainUntil = Callable[[RoundSpec], TrainedRound]
 
 
-def first_ticket(mask: Mask, init: Mapping[str, Tensor], epoch: int, epochs: int, source: str = "") -> Ticket:
-    """Round 0: the init, or a found ticket with the weights of ``epoch`` as its init, which goes on from there.
+def round0_spec(mask: Mask, init: Mapping[str, Tensor], epoch: int, epochs: int, source: str = "") -> RoundSpec:
+    """Return round 0: the init, or a found ticket with the weights of ``epoch`` as its init, which goes on from there.
 
     Args:
         epochs: ``trainer.max_epochs``.
@@ -77,7 +78,7 @@ def first_ticket(mask: Mask, init: Mapping[str, Tensor], epoch: int, epochs: int
         raise UserError(
             f"ticket={source} goes on from the end of epoch {epoch}, and trainer.max_epochs is {epochs}; raise it"
         )
-    return Ticket(mask, lambda: init, Course(begin=epoch), {"rewind": {"epoch": epoch}} if epoch else {})
+    return RoundSpec(mask, lambda: init, TrainingSpan(begin=epoch), {"rewind": {"epoch": epoch}} if epoch else {})
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,8 @@ class Init:
 
     words = ""
 
-    def __call__(self, mask: Mask, first: Ticket, before: Round, reach: Reach) -> Ticket:
-        return replace(first, mask=mask)
+    def __call__(self, mask: Mask, round0: RoundSpec, previous: TrainedRound, train_until: TrainUntil) -> RoundSpec:
+        return replace(round0, mask=mask)
 
 
 @dataclass(frozen=True)
@@ -111,20 +112,20 @@ class Epoch:
     def words(self) -> str:
         return f"survivors return to the end of epoch {self.epoch}"
 
-    def __call__(self, mask: Mask, first: Ticket, before: Round, reach: Reach) -> Ticket:
-        point = reach(self.point(first))
+    def __call__(self, mask: Mask, round0: RoundSpec, previous: TrainedRound, train_until: TrainUntil) -> RoundSpec:
+        point = train_until(self.rewind_point(round0))
         return replace(
-            first,
+            round0,
             mask=mask,
             weights=point.weights,
-            course=Course(begin=self.epoch),
+            span=TrainingSpan(begin=self.epoch),
             key={"rewind": {"epoch": self.epoch, "of": point.key}},
         )
 
-    def point(self, first: Ticket) -> Ticket:
-        """Round 0, up to the epoch that is rewound to."""
-        course = replace(first.course, until=self.epoch)
-        return replace(first, course=course, key={**first.key, "until": self.epoch})
+    def rewind_point(self, round0: RoundSpec) -> RoundSpec:
+        """Return round 0, up to the epoch that is rewound to."""
+        course = replace(round0.span, until=self.epoch)
+        return replace(round0, span=course, key={**round0.key, "until": self.epoch})
 
 
 @dataclass(frozen=True)
@@ -133,9 +134,13 @@ class LearningRate:
 
     words = "trained weights go on, the learning rate starts over"
 
-    def __call__(self, mask: Mask, first: Ticket, before: Round, reach: Reach) -> Ticket:
+    def __call__(self, mask: Mask, round0: RoundSpec, previous: TrainedRound, train_until: TrainUntil) -> RoundSpec:
         return replace(
-            first, mask=mask, weights=before.weights, course=Course(), key={"rewind": {"lr": "all", "of": before.key}}
+            round0,
+            mask=mask,
+            weights=previous.weights,
+            span=TrainingSpan(),
+            key={"rewind": {"lr": "all", "of": previous.key}},
         )
 
 
@@ -164,13 +169,13 @@ class FineTune:
     def words(self) -> str:
         return f"trained weights are fine-tuned at {self.rate:g} of the learning rate"
 
-    def __call__(self, mask: Mask, first: Ticket, before: Round, reach: Reach) -> Ticket:
+    def __call__(self, mask: Mask, round0: RoundSpec, previous: TrainedRound, train_until: TrainUntil) -> RoundSpec:
         return replace(
-            first,
+            round0,
             mask=mask,
-            weights=before.weights,
-            course=Course(epochs=self.epochs, rate=self.rate),
-            key={"rewind": {"rate": self.rate, "epochs": self.epochs, "of": before.key}},
+            weights=previous.weights,
+            span=TrainingSpan(epochs=self.epochs, rate=self.rate),
+            key={"rewind": {"rate": self.rate, "epochs": self.epochs, "of": previous.key}},
         )
 
 
@@ -178,7 +183,7 @@ Rewind = Init | Epoch | LearningRate | FineTune
 
 
 def rewinding(config: DictConfig, begin: int = 0) -> Rewind:
-    """What ``strategy/rewind`` chose; a config from before there was a choice means the init.
+    """Make what ``strategy/rewind`` chose.
 
     Args:
         begin: the epoch that round 0 goes on from, if it is a ticket of late rewinding.
@@ -186,14 +191,12 @@ def rewinding(config: DictConfig, begin: int = 0) -> Rewind:
     Raises:
         UserError: the choice makes no sense for this training.
     """
-    if config.strategy.get("rewind") is None:
-        return Init()
-    rewind, epochs = build(config.strategy.rewind), config.trainer.max_epochs
+    rewind, epochs = build(config, "strategy.rewind"), config.trainer.max_epochs
     if isinstance(rewind, Epoch) and not begin < rewind.epoch < epochs:
         if epochs - begin < 2:
             raise UserError(f"strategy/rewind=epoch needs more epochs than trainer.max_epochs={epochs}")
         raise UserError(
-            f"strategy.rewind.epoch={rewind.epoch} will not do: it is one of {begin + 1} to {epochs - 1}, after the "
-            f"start and before the end of a training of trainer.max_epochs={epochs}"
+            f"strategy.rewind.epoch={rewind.epoch} is no epoch to rewind to: give one of {begin + 1} to {epochs - 1}, "
+            f"after the start and before the end of a training of trainer.max_epochs={epochs}"
         )
     return rewind

@@ -8,12 +8,13 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lth.lottery.rewinding import Course, Ticket
-from lth.lottery.setup.setting import Setting
+from lth.files import write_jsonl
+from lth.lottery.rewinding import RoundSpec, TrainingSpan
+from lth.lottery.setup.setting import ExperimentSetup
 from lth.speech.batches import Batches
 from lth.speech.wer import score
 from lth.store.maskfile import load_mask, save_mask
-from lth.store.store import Store, StoredRound, round_key, tensors_digest, write_jsonl
+from lth.store.store import Store, StoredRound, round_key, tensors_digest
 from lth.tickets.mask import Mask
 from lth.tickets.rewind import rewind
 from lth.training.callbacks import History, KeepPruned
@@ -23,12 +24,12 @@ from lth.training.train import train, transcribe
 Listener = Callable[[dict], None]
 
 
-def play(
-    setting: Setting,
+def train_round(
+    setting: ExperimentSetup,
     store: Store,
     number: int,
     init: str,
-    ticket: Ticket,
+    ticket: RoundSpec,
     *,
     trained_by: str,
     listeners: Sequence[Listener] = (),
@@ -36,7 +37,7 @@ def play(
     weights: bool = False,
     score_start: bool = False,
 ) -> StoredRound:
-    """The round of this ticket: from the store, or else rewound, trained, scored and stored.
+    """Return the round of this ticket: from the store, or else rewound, trained, scored and stored.
 
     Of several processes that need the same round at once one trains it and the others wait; if it dies, one of
     them goes on from its last checkpoint.
@@ -59,12 +60,14 @@ def play(
         before = start_scores(setting, ticket.mask) if score_start else {}
         if setting.config.decoder.name != "greedy":
             who = {"trained_by": trained_by, "listeners": listeners, "display": display}
-            base = play(setting.greedily(), store, number, init, ticket, **who, weights=True)
+            base = train_round(setting.greedily(), store, number, init, ticket, **who, weights=True)
             return retranscribe(setting, store, base, inputs, before)
         origin = ticket.weights()
-        recogniser = setting.recogniser(rewind(origin, ticket.mask), ticket.course.rate)
-        keep = ticket.keep(ticket.mask)
-        history = fit(setting, recogniser, keep, ticket.course, store.partial(key, trained_by), listeners, display)
+        recogniser = setting.recogniser(rewind(origin, ticket.mask), ticket.span.rate)
+        mask_callback = ticket.mask_callback(ticket.mask)
+        history = fit(
+            setting, recogniser, mask_callback, ticket.span, store.partial(key, trained_by), listeners, display
+        )
         trained = history.elapsed
         started = time.perf_counter()
         hypotheses = evaluate(setting, recogniser)
@@ -74,23 +77,25 @@ def play(
             "round": number,
             "seed": setting.seed,
             "corpus": setting.corpus.name,
-            **densities(setting, keep.mask),
+            **densities(setting, mask_callback.mask),
             **scores(setting, hypotheses),
             **before,
-            **training_summary(history, ticket.course.begin),
+            **training_summary(history, ticket.span.begin),
             "seconds": round(trained + time.perf_counter() - started, 3),
             "trained_by": trained_by,
             "inputs": inputs,
         }
         with store.adding(key) as folder:
             about = {name: metrics[name] for name in ("key", "round", "seed", "density", "corpus", "trained_by")}
-            save_mask(folder / "mask.lth", keep.mask, about | rewinds_to(ticket, inputs, origin))
+            save_mask(folder / "mask.lth", mask_callback.mask, about | rewinds_to(ticket, inputs, origin))
             write_round(folder, state, metrics, hypotheses, history.rows)
-    return store.find(key)
+    return store[key]
 
 
-def retranscribe(setting: Setting, store: Store, base: StoredRound, inputs: dict, before: Mapping) -> StoredRound:
-    """The round that ``base`` is with another decoder: the same training, which is not done again.
+def retranscribe(
+    setting: ExperimentSetup, store: Store, base: StoredRound, inputs: dict, before: Mapping
+) -> StoredRound:
+    """Return the round that ``base`` is with another decoder: the same training, which is not done again.
 
     Args:
         base: the same round decoded greedily, with its weights.
@@ -105,25 +110,25 @@ def retranscribe(setting: Setting, store: Store, base: StoredRound, inputs: dict
         mask, about = load_mask(base.path / "mask.lth")
         save_mask(folder / "mask.lth", mask, about | {"key": key})
         write_round(folder, base.weights(), base.metrics | new, hypotheses, base.history())
-    return store.find(key)
+    return store[key]
 
 
-def ingredients(setting: Setting, init: str, ticket: Ticket) -> dict:
-    """Everything that can change the result of the round of this ticket: what its key is a hash of."""
+def ingredients(setting: ExperimentSetup, init: str, ticket: RoundSpec) -> dict:
+    """Return everything that can change the result of a ticket's round: what its key is a hash of."""
     return {**setting.key_inputs(init, ticket.mask), **ticket.key}
 
 
-def rewinds_to(ticket: Ticket, inputs: Mapping, origin: Mapping[str, Tensor]) -> dict:
-    """What a mask file says of the weights it rewinds to, where that is not the init."""
-    if not ticket.course.begin:
+def rewinds_to(ticket: RoundSpec, inputs: Mapping, origin: Mapping[str, Tensor]) -> dict:
+    """Return what a mask file says of the weights it rewinds to, where those are not the init."""
+    if not ticket.span.begin:
         return {}
-    about = {"rewind_epoch": ticket.course.begin, "rewind_weights": tensors_digest(origin)}
+    about = {"rewind_epoch": ticket.span.begin, "rewind_weights": tensors_digest(origin)}
     of = inputs["rewind"].get("of")
     return about | ({"rewind_round": of} if of else {})
 
 
 def retold(found: StoredRound, listeners: Sequence[Listener]) -> StoredRound:
-    """A round that was found, its history told to the listeners."""
+    """Tell the listeners the history of a round that was found; return the round."""
     for row in found.history():
         for listener in listeners:
             listener(row)
@@ -131,10 +136,10 @@ def retold(found: StoredRound, listeners: Sequence[Listener]) -> StoredRound:
 
 
 def fit(
-    setting: Setting,
+    setting: ExperimentSetup,
     recogniser: Recogniser,
-    keep: KeepPruned,
-    course: Course,
+    mask_callback: KeepPruned,
+    span: TrainingSpan,
     folder: Path,
     listeners: Sequence[Listener],
     display: Sequence,
@@ -143,13 +148,13 @@ def fit(
     options = setting.config.trainer
     return train(
         recogniser,
-        keep,
+        mask_callback,
         Batches(setting.train_batches, setting.dev_batches()),
         machine=setting.machine,
         folder=folder,
-        epochs=course.epochs or options.max_epochs,
-        begin=course.begin,
-        until=course.until,
+        epochs=span.epochs or options.max_epochs,
+        begin=span.begin,
+        until=span.until,
         gradient_clip=options.gradient_clip,
         accumulate=options.accumulate,
         patience=options.patience,
@@ -159,8 +164,8 @@ def fit(
     )
 
 
-def evaluate(setting: Setting, recogniser: Recogniser) -> list[dict]:
-    """Hypotheses of dev and of every test set: the only place where test sets are read."""
+def evaluate(setting: ExperimentSetup, recogniser: Recogniser) -> list[dict]:
+    """Transcribe dev and every test set: the only place where test sets are read."""
     sets = {"dev": setting.dev_batches(), **setting.test_batches()}
     return [
         {"set": name, **row}
@@ -169,14 +174,14 @@ def evaluate(setting: Setting, recogniser: Recogniser) -> list[dict]:
     ]
 
 
-def start_scores(setting: Setting, mask: Mask) -> dict:
-    """WER and CER of the weights that a round starts from. They are only reported: nothing is chosen by them."""
+def start_scores(setting: ExperimentSetup, mask: Mask) -> dict:
+    """Score the weights that a round starts from; that is only reported: nothing is chosen by it."""
     found = scores(setting, evaluate(setting, setting.recogniser(rewind(setting.init, mask))))
     return {f"start_{name}": value for name, value in found.items() if name != "tests"}
 
 
-def densities(setting: Setting, mask: Mask) -> dict:
-    """How much is left, of the prunable weights and of all parameters."""
+def densities(setting: ExperimentSetup, mask: Mask) -> dict:
+    """Return how much is left, of the prunable weights and of all parameters."""
     removed = mask.total - mask.kept
     return {
         "density": mask.density,
@@ -187,8 +192,8 @@ def densities(setting: Setting, mask: Mask) -> dict:
     }
 
 
-def scores(setting: Setting, hypotheses: list[dict]) -> dict:
-    """WER and CER over each whole set; ``test_*`` is the corpus's first test set."""
+def scores(setting: ExperimentSetup, hypotheses: list[dict]) -> dict:
+    """Compute WER and CER over each whole set; ``test_*`` is the corpus's first test set."""
     by_set: dict[str, dict] = {}
     for name in ("dev", *setting.corpus.tests):
         rows = [row for row in hypotheses if row["set"] == name]
@@ -206,7 +211,7 @@ def scores(setting: Setting, hypotheses: list[dict]) -> dict:
 
 
 def training_summary(history: History, begin: int) -> dict:
-    """Loss, epochs and speed of a finished training that began at epoch ``begin``."""
+    """Return loss, epochs and speed of a finished training that began at epoch ``begin``."""
     last = next(row for row in reversed(history.rows) if "train_loss" in row)
     return {
         "train_loss": last["train_loss"],
@@ -222,7 +227,7 @@ def write_round(
     hypotheses: list[dict],
     history: list[dict],
 ) -> None:
-    """The files of a finished round beside its mask."""
+    """Write the files of a finished round beside its mask."""
     save_file(weights, folder / "weights.safetensors")
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1), encoding="utf-8")
     write_jsonl(folder / "hypotheses.jsonl", hypotheses)

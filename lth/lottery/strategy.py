@@ -3,14 +3,15 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from lth.errors import Infeasible, UserError
-from lth.lottery.setup.setting import build
-from lth.tickets.allocation import ERK, Allocation, Excluding, Global, Layers, Layerwise, matching, rehearse
+from lth.lottery.setup.build import build
+from lth.tickets.allocation import ERK, Allocation, Excluding, Global, Layers, Layerwise, matching, simulate
 from lth.tickets.criterion import Criterion, Evidence
 from lth.tickets.mask import Mask
 from lth.tickets.prune import prune
@@ -26,8 +27,6 @@ PARTS = {
     "criterion": (Criterion, "magnitude"),
     "structure": (Structure, "weights"),
 }
-#: The parts that older configs do not name, because there was no choice.
-DEFAULTS = {"structure": {"_target_": "lth.tickets.structure.Weights"}, "exclude": []}
 
 
 @dataclass(frozen=True)
@@ -49,26 +48,26 @@ class Strategy:
 
     @classmethod
     def of(cls, config: DictConfig) -> "Strategy":
-        """The strategy of an experiment's config; UserError where it makes no sense."""
+        """Make the strategy of an experiment's config; UserError where it makes no sense."""
         parts = {name: part(config, name) for name in PARTS}
-        exclude = patterns(config.strategy.get("exclude", []))
+        exclude = patterns(config.strategy.exclude)
         if exclude:
             parts["allocation"] = Excluding(exclude, parts["allocation"])
         return cls(**parts, exclude=exclude, seed=config.seed)
 
     def starting_at(self, density: float) -> "Strategy":
-        """The same, for a round 0 of this density."""
+        """Return the same strategy for a round 0 of this density."""
         return replace(self, start=density)
 
     def rounds(self, rounds: int, target: float | None, density: float = 1.0) -> int:
-        """Pruned rounds to play from this density on: as many as the schedule, ``target`` or ``rounds`` says."""
+        """Return the number of pruned rounds from this density on: what the schedule, ``target`` or ``rounds`` says."""
         try:
             return self.schedule.rounds(rounds, target, density)
         except ValueError as error:
             raise Infeasible(f"{f'target={target}' if target else 'strategy.schedule'}: {error}") from error
 
-    def share(self, number: int, kept: int, total: int) -> float:
-        """The share of ``kept`` survivors that round ``number`` prunes, of ``total`` prunable weights.
+    def fraction_to_prune(self, number: int, kept: int, total: int) -> float:
+        """Return the fraction of ``kept`` survivors that round ``number`` prunes, of ``total`` prunable weights.
 
         Where a density is meant, be it by the schedule or because whole groups seldom come to the very count that
         was asked for, what one round leaves is made good by the next.
@@ -79,15 +78,15 @@ class Strategy:
         return max(kept - goal, 0) / kept if kept else 0.0
 
     def densities(self, first: Mask, layers: Layers, rounds: int) -> list[float]:
-        """The density after each pruned round, counted from round 0's mask before anything is trained.
+        """Return the density after each pruned round, counted from round 0's mask before anything is trained.
 
         Where whole groups go, the density that the rounds stay just above.
         """
-        room = {name: self.structure.room(bits) for name, bits in first.items()}
-        share = partial(self.share, total=first.total)
+        room = {name: self.structure.max_prunable(bits) for name, bits in first.items()}
+        share = partial(self.fraction_to_prune, total=first.total)
         try:
             matching(self.exclude, list(first))
-            shares = rehearse(self.allocation, share, rounds, first.survivors(), layers, shapes_of(first), room)
+            shares = simulate(self.allocation, share, rounds, first.survivors(), layers, shapes_of(first), room)
             return [first.density * share for share in shares]
         except ValueError as error:
             raise Infeasible(f"strategy: {error}") from error
@@ -100,23 +99,23 @@ class Strategy:
         number: int,
         gather: Gather | None = None,
     ) -> Mask:
-        """The mask of round ``number``; what is random in it depends on the seed and the round only.
+        """Return the mask of round ``number``; what is random in it depends on the seed and the round only.
 
         Args:
             weights: those the criterion is scored at.
             gather: (criterion, weights, mask) -> the evidence that the criterion needs, under this mask.
         """
         kept, steps = mask.kept, self.criterion.steps
-        amount = self.share(number, kept, mask.total)
+        amount = self.fraction_to_prune(number, kept, mask.total)
         goal = 1 - round(amount * kept) / kept if kept else 1.0
         for step in range(1, steps + 1):
             if steps > 1:
                 amount = max(mask.kept - round(kept * goal ** (step / steps)), 0) / mask.kept
             evidence = gather(self.criterion, weights, mask) if gather and self.criterion.needs and amount else None
-            mask = self.prune_share(weights, mask, layers, amount, number, evidence)
+            mask = self.prune_fraction(weights, mask, layers, amount, number, evidence)
         return mask
 
-    def prune_share(
+    def prune_fraction(
         self,
         weights: Mapping[str, Tensor],
         mask: Mask,
@@ -125,7 +124,7 @@ class Strategy:
         number: int,
         evidence: Evidence | None = None,
     ) -> Mask:
-        """The mask less this share of its survivors; ``number`` seeds what is random."""
+        """Return the mask less this share of its survivors; ``number`` seeds what is random."""
         if not amount:
             return mask
         return prune(
@@ -140,26 +139,18 @@ class Strategy:
         )
 
 
-def part(config: DictConfig, name: str) -> object:
-    """What ``strategy.NAME`` makes; UserError where that is no such part of a strategy."""
-    chosen = config.strategy[name] if name in config.strategy else OmegaConf.create(DEFAULTS.get(name))
-    kind, example = PARTS[name]
-    made = build(chosen) if OmegaConf.is_dict(chosen) else None
+def part(config: DictConfig, name: str) -> Any:
+    """Make what ``strategy.NAME`` describes; UserError where that is no such part of a strategy."""
+    chosen, (kind, example) = config.strategy.get(name), PARTS[name]
+    made = build(config, f"strategy.{name}") if OmegaConf.is_dict(chosen) else None
     if not isinstance(made, kind):
-        raise UserError(
-            f"strategy.{name}={chosen} will not do: choose one of the group, such as strategy/{name}={example}"
-        )
+        raise UserError(f"strategy.{name}={chosen} is none: choose one of the group, such as strategy/{name}={example}")
     return made
 
 
 def patterns(exclude: object) -> tuple[str, ...]:
-    """The patterns of ``strategy.exclude``, one or several."""
+    """Return the patterns of ``strategy.exclude``, one or several."""
     found = [exclude] if isinstance(exclude, str) else exclude
     if not isinstance(found, Iterable) or not all(isinstance(pattern, str) and pattern for pattern in found):
-        raise UserError(f"strategy.exclude={exclude} will not do: it lists parameters or modules, such as [output]")
+        raise UserError(f"strategy.exclude={exclude} is no list of parameters or modules: give names, such as [output]")
     return tuple(found)
-
-
-def named(strategy: Mapping) -> dict:
-    """The parts of a strategy's config that an older one would have too: what is as it always was goes unsaid."""
-    return {name: value for name, value in strategy.items() if name not in DEFAULTS or value != DEFAULTS[name]}

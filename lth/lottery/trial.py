@@ -6,18 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 
 from lth.errors import Infeasible, UserError
-from lth.lottery.experiment import run
+from lth.lottery.experiment import Report, run
+from lth.lottery.plan import Plan
+from lth.lottery.setup.plain import merge, plain
 from lth.store.rows import Row, dense, winning
 from lth.tracking.trial import TrialRun, trial_words
 
 #: Hears the number of the seed in the trial, and that seed's rows so far.
 OnRound = Callable[[int, list[Row]], None]
-#: Writes a report from an experiment's folder.
-Report = Callable[[Path], object]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Outcome:
 
     @classmethod
     def of(cls, rows: Sequence[Row]) -> "Outcome":
-        """The outcome of one experiment, from the rounds it has played.
+        """Return the outcome of one experiment, from its rounds so far.
 
         Raises:
             UserError: without a dense round nobody can tell which tickets win.
@@ -45,27 +45,27 @@ class Outcome:
 
     @classmethod
     def mean(cls, outcomes: Sequence["Outcome"]) -> "Outcome":
-        """Of several seeds."""
+        """Return the mean of several seeds' outcomes."""
         return cls(*(statistics.fmean(getattr(o, name) for o in outcomes) for name in ("density", "dev_wer")))
 
     def metrics(self) -> dict[str, float]:
-        """By the names that W&B and optuna know."""
+        """Return the objectives by the names that W&B and Optuna know."""
         return {"extreme_dev_wer": self.dev_wer, "extreme_density": self.density}
 
 
 def seeds_of(config: DictConfig) -> list[int]:
-    """The seeds that repeat the trial's experiment; UserError unless they are different whole numbers."""
-    seeds = OmegaConf.to_container(config)["seeds"]
+    """Return the seeds that repeat the trial's experiment; UserError unless they are different whole numbers."""
+    seeds = plain(config, resolve=False)["seeds"]
     if seeds is None:
         return [config.seed]
     if not isinstance(seeds, list) or not seeds or not all(isinstance(s, int) and s >= 0 for s in seeds):
-        raise UserError(f"seeds={seeds} will not do: give whole numbers, such as seeds=[0,1,2]")
+        raise UserError(f"seeds={seeds} is no list of seeds: give whole numbers, such as seeds=[0,1,2]")
     if len(set(seeds)) < len(seeds):
         raise UserError(f"seeds={seeds} repeats a seed, which would repeat its result")
     return seeds
 
 
-def play(
+def run_seeds(
     config: DictConfig,
     console: Console,
     on_round: OnRound = lambda number, rows: None,
@@ -80,19 +80,19 @@ def play(
         words = {"seed": seed}
         if len(seeds) > 1:
             words |= {"name": f"{config.name}-seed-{seed}", "tracking": {"group": config.name}}
-        one = OmegaConf.merge(config, words)
-        played.append(run(one, console, lambda rows, number=number: on_round(number, rows), report=report))
+        one = merge(config, words)
+        played.append(run(Plan.of(one), console, lambda rows, number=number: on_round(number, rows), report))
     return played
 
 
 def run_trial(config: DictConfig, console: Console, report: Report | None = None) -> list[list[Row]]:
-    """The trial that `wandb agent` asks for: its own run carries the objectives, its rounds are runs beside it.
+    """Play the trial that `wandb agent` asks for: its own run has the objectives, its rounds are runs beside it.
 
     Its name, and so its folder and its group, is ``<name>-<run id>``: trials in parallel do not meet. A point
     of the search space that cannot be played, and a trial that the sweep stops, are failed runs but no
     errors: the agent goes on with the next.
     """
-    config = OmegaConf.merge(config, trial_words(config))
+    config = merge(config, trial_words(config))
     seeds = seeds_of(config)
     with TrialRun(config.name, Path(config.outputs) / config.name, config) as trial:
 
@@ -101,7 +101,7 @@ def run_trial(config: DictConfig, console: Console, report: Report | None = None
             trial.log(rows[-1], seeds[number], objectives)
 
         try:
-            played = play(config, console, on_round, report)
+            played = run_seeds(config, console, on_round, report)
         except Infeasible as error:
             trial.finish(failed=str(error))
             console.print(f"{config.name} cannot be played: {error}", highlight=False, soft_wrap=True)
@@ -122,12 +122,12 @@ def run_trial(config: DictConfig, console: Console, report: Report | None = None
 
 
 def trained_and_reused(played: Sequence[Sequence[Row]]) -> tuple[int, int]:
-    """How many of the rounds were trained here, and how many were in the store."""
+    """Count the rounds that were trained here, and those that were in the store."""
     rows = [row for rows in played for row in rows]
     reused = sum(row.reused for row in rows)
     return len(rows) - reused, reused
 
 
 def tally(experiments: int, trained: int, reused: int) -> str:
-    """What several experiments cost together, in words."""
+    """Say what several experiments cost together."""
     return f"{experiments} experiments, {trained + reused} rounds: {trained} trained, {reused} reused"

@@ -9,23 +9,23 @@ from torch.nn import functional as F
 from lth.models.lengths import valid_frames
 
 #: Keys and values, each (B, heads, T, units / heads).
-Memory = tuple[Tensor, Tensor]
+KeyValue = tuple[Tensor, Tensor]
 
 
 def key_mask(lengths: Tensor, frames: int) -> Tensor:
-    """(B,) lengths to a (B, 1, 1, T) bool tensor, True where a key may be looked at."""
+    """Return a (B, 1, 1, T) bool tensor for (B,) lengths, True where a key may be looked at."""
     return valid_frames(lengths, frames)[:, None, None]
 
 
 class Positions(nn.Module):
-    """Scales its input by the root of its width, as embeddings are, and adds sinusoids (section 3.5)."""
+    """A layer that scales its input by the root of its width, as embeddings are, and adds sinusoids (section 3.5)."""
 
     def __init__(self, dropout: float):
         super().__init__()
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, first: int = 0) -> Tensor:
-        """(B, T, units), of which the frame 0 is at position ``first``."""
+        """Add the positions from ``first`` on to (B, T, units)."""
         units = x.shape[-1]
         places = torch.arange(first, first + x.shape[1], device=x.device, dtype=torch.float32)
         rates = torch.exp(torch.arange(0, units, 2, device=x.device) * (-math.log(10_000) / units))
@@ -35,7 +35,7 @@ class Positions(nn.Module):
 
 
 class Attention(nn.Module):
-    """Scaled dot products in several heads (section 3.2).
+    """Attention by scaled dot products in several heads (section 3.2).
 
     The keys have no bias: it would add the same to what every key of a query scores, which the softmax takes away.
 
@@ -58,21 +58,22 @@ class Attention(nn.Module):
         self.out = nn.Linear(units, units)
         self.dropout = nn.Dropout(dropout)
 
-    def remember(self, x: Tensor) -> Memory:
-        """(B, T, units) to the keys and values that ``forward`` looks at."""
+    def key_value(self, x: Tensor) -> KeyValue:
+        """Map (B, T, units) to the keys and values that ``forward`` looks at."""
         return self._split(self.k(x)), self._split(self.v(x))
 
-    def forward(self, x: Tensor, memory: Memory, mask: Tensor | None = None, *, causal: bool = False) -> Tensor:
-        """(B, Q, units) queries to (B, Q, units).
+    def forward(self, x: Tensor, key_value: KeyValue, mask: Tensor | None = None, *, causal: bool = False) -> Tensor:
+        """Map (B, Q, units) queries to (B, Q, units).
 
         Args:
+            key_value: of the frames that the queries look at, by ``key_value``.
             mask: see ``key_mask``; None: all keys may be looked at.
             causal: the queries' place n looks at the keys up to n.
         """
         dropout = self.dropout.p if self.dropout.training else 0.0
         q = self._split(self.q(x))
-        found = F.scaled_dot_product_attention(q, *memory, attn_mask=mask, dropout_p=dropout, is_causal=causal)
-        return self.out(found.transpose(1, 2).flatten(2))
+        attended = F.scaled_dot_product_attention(q, *key_value, attn_mask=mask, dropout_p=dropout, is_causal=causal)
+        return self.out(attended.transpose(1, 2).flatten(2))
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
@@ -88,4 +89,5 @@ class FeedForward(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (..., units) to (..., units)."""
         return self.down(self.dropout(F.relu(self.up(x))))

@@ -9,12 +9,13 @@ evaluates, with whatever hooks they have.
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 from torch import Tensor, nn
 
 from lth.models.attention import Attention, key_mask
 from lth.models.ctc import CTCModel
-from lth.models.lengths import FrameBatchNorm, valid_frames
+from lth.models.lengths import FrameBatchNorm, Length, valid_frames
 from lth.models.subsampling import Subsampling
 
 #: What ``prunable`` may be.
@@ -22,11 +23,11 @@ PRUNABLE = ("linear", "all")
 
 
 class Pointwise(nn.Linear):
-    """A convolution of one frame: the linear layer that it is, counted among the convolutions."""
+    """A pointwise convolution: the linear layer that it is, counted among the convolutions."""
 
 
 class HalfStep(nn.Module):
-    """Half of the feed-forward layer of a Transformer (Gulati et al. 2020, section 2.3)."""
+    """A feed-forward layer of a Transformer, half of which is added (Gulati et al. 2020, section 2.3)."""
 
     def __init__(self, units: int, hidden: int, dropout: float):
         super().__init__()
@@ -37,11 +38,13 @@ class HalfStep(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (B, T, units) to (B, T, units)."""
         return x + 0.5 * self.dropout(self.down(self.dropout(self.swish(self.up(self.norm(x))))))
 
 
 class Convolution(nn.Module):
-    """Gated pointwise, depthwise and pointwise convolution (section 2.2); frames outside an utterance are silence.
+    """A gated pointwise, a depthwise and a pointwise convolution (section 2.2); frames outside an utterance are
+    silence.
 
     With a stride it hands on fewer frames of other ``outputs``, beside which stands a linear layer of those frames
     (Burchi & Vielzeuf 2021, section 3.1).
@@ -61,6 +64,7 @@ class Convolution(nn.Module):
         self.beside = nn.Identity() if (outputs, stride) == (units, 1) else Pointwise(units, outputs)
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        """Map (B, T, units), real where (B, T) ``valid`` is True, to (B, T', outputs)."""
         y = self.gate(self.gated(self.norm(x))) * valid[..., None]
         y = self.depthwise(y.transpose(1, 2)).transpose(1, 2)
         y = self.dropout(self.out(self.swish(self.frame_norm(y, valid[:, :: self.stride]))))
@@ -68,7 +72,7 @@ class Convolution(nn.Module):
 
 
 class Block(nn.Module):
-    """Half a feed-forward layer, attention, convolution and the other half (section 2.4).
+    """A Conformer block: half a feed-forward layer, attention, convolution and the other half (section 2.4).
 
     ``outputs``, ``stride`` and ``hidden_after`` are of what comes after the convolution, where that is something else.
     """
@@ -96,14 +100,15 @@ class Block(nn.Module):
         self.norm = nn.LayerNorm(outputs)
 
     def forward(self, x: Tensor, valid: Tensor, mask: Tensor) -> Tensor:
+        """Map (B, T, units), with its ``valid_frames`` and ``key_mask``, to (B, T', outputs)."""
         x = self.before(x)
         y = self.attention_norm(x)
-        x = x + self.dropout(self.attention(y, self.attention.remember(y), mask))
+        x = x + self.dropout(self.attention(y, self.attention.key_value(y), mask))
         return self.norm(self.after(self.convolution(x, valid)))
 
 
 class Conformer(CTCModel):
-    """CTC acoustic model.
+    """A CTC model of Conformer blocks behind a subsampling front end.
 
     Args:
         features: bins a frame.
@@ -154,7 +159,7 @@ class Conformer(CTCModel):
         self.subsampling = Subsampling(features, channels, units[0], convolutions)
         self.dropout = nn.Dropout(dropout)
         of = [stage for stage, count in enumerate(layers) for _ in range(count)]
-        self.blocks = nn.ModuleList(
+        blocks = nn.ModuleList(
             Block(
                 units[stage],
                 heads,
@@ -167,10 +172,11 @@ class Conformer(CTCModel):
             )
             for stage, then in pairwise([*of, of[-1]])
         )
+        self.blocks = cast(Sequence[Block], blocks)
         self.output = nn.Linear(units[-1], tokens)
 
     def encode(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, features) and (B,) lengths to the (B, T', units) that ``output`` reads, and (B,) lengths."""
+        """Map (B, T, features) and (B,) lengths to the (B, T', units) that ``output`` reads, and (B,) lengths."""
         x, lengths = self.dropout(self.subsampling(x)), self.subsampling.out_length(lengths)
         for block in self.blocks:
             valid, mask = valid_frames(lengths, x.shape[1]), key_mask(lengths, x.shape[1])
@@ -178,19 +184,19 @@ class Conformer(CTCModel):
         return x, lengths
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, features) and (B,) lengths to (B, T', tokens) logits and (B,) lengths."""
+        """Map (B, T, features) and (B,) lengths to (B, T', tokens) logits and (B,) lengths."""
         x, lengths = self.encode(x, lengths)
         return self.output(x), lengths
 
-    def out_length(self, length):
-        """Output frames for ``length`` input frames; works on an int and on a tensor of them."""
+    def out_length(self, length: Length) -> Length:
+        """Return the output frames for ``length`` input frames, an int or a tensor of them."""
         length = self.subsampling.out_length(length)
         for block in self.blocks:
             length = (length - 1) // block.convolution.stride + 1
         return length
 
     def prunable(self) -> dict[str, list[str]]:
-        """Prunable parameters by layer, from input to output: the parts of a block are layers.
+        """Return the prunable parameters by layer, from input to output: the parts of a block are layers.
 
         Never a bias, a norm or a depthwise kernel, which is one filter of a few values for each unit.
         """

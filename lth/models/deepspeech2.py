@@ -1,19 +1,20 @@
 """DeepSpeech2: convolutions over the spectrogram, recurrent layers, one linear layer (Amodei et al. 2016)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lth.models.ctc import CTCModel
-from lth.models.lengths import FrameBatchNorm, reverse_within, valid_frames
+from lth.models.lengths import FrameBatchNorm, Length, reverse_within, valid_frames
 from lth.models.mingru import MinGRU, MinLSTM
 
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "mingru": MinGRU, "minlstm": MinLSTM}
 
 
 class ConvBlock(nn.Module):
-    """Convolution, batch normalisation and a hard ceiling of 20, as in Deep Speech 2, section 3.5.
+    """A convolution, batch normalisation and a hard ceiling of 20, as in Deep Speech 2, section 3.5.
 
     ``kernel``, ``stride`` and ``padding`` are (frequency, time); without ``padding`` it is half of the kernel. Input
     and output are (B, C, F, T) with zero padding frames.
@@ -28,16 +29,18 @@ class ConvBlock(nn.Module):
         padding: Sequence[int] | None = None,
     ):
         super().__init__()
-        padding = tuple(size // 2 for size in kernel) if padding is None else tuple(padding)
-        self.conv = nn.Conv2d(inputs, outputs, tuple(kernel), tuple(stride), padding, bias=False)
+        padding = [size // 2 for size in kernel] if padding is None else padding
+        sizes = (pair(kernel), pair(stride), pair(padding))
+        self.conv = nn.Conv2d(inputs, outputs, *sizes, bias=False)
         self.norm = FrameBatchNorm(outputs)
 
-    def out_length(self, length):
-        """Frames that come out of ``length`` frames; works on an int and on a tensor of them."""
-        kernel, stride, padding = self.conv.kernel_size[1], self.conv.stride[1], self.conv.padding[1]
+    def out_length(self, length: Length) -> Length:
+        """Return the output frames for ``length`` input frames, an int or a tensor of them."""
+        kernel, stride, padding = self.conv.kernel_size[1], self.conv.stride[1], pair(self.conv.padding)[1]
         return (length + 2 * padding - kernel) // stride + 1
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Map (B, C, F, T) and (B,) lengths to (B, C', F', T') and (B,) lengths."""
         x = self.conv(x)
         lengths = self.out_length(lengths)
         valid = valid_frames(lengths, x.shape[-1])
@@ -47,7 +50,7 @@ class ConvBlock(nn.Module):
 
 
 class RecurrentBlock(nn.Module):
-    """Optional batch normalisation, then a recurrent layer in one or both directions (summed, as in the paper).
+    """A recurrent layer in one or both directions (summed, as in the paper), after optional batch normalisation.
 
     Each direction is a recurrent layer over the padded batch, the backward one over every sequence reversed
     within its own length: the same result as packed sequences, and on a CPU about twice as fast.
@@ -60,6 +63,7 @@ class RecurrentBlock(nn.Module):
         self.backwards = CELLS[cell](inputs, units, batch_first=True) if bidirectional else None
 
     def forward(self, x: Tensor, lengths: Tensor, valid: Tensor) -> Tensor:
+        """Map (B, T, inputs), with (B,) lengths and (B, T) ``valid``, to (B, T, units)."""
         if self.norm is not None:
             x = self.norm(x, valid)
         y = self.forwards(x)[0]
@@ -69,7 +73,7 @@ class RecurrentBlock(nn.Module):
 
 
 class Lookahead(nn.Module):
-    """Row convolution: each unit sees ``context`` future frames (Amodei et al. 2016, section 3.6).
+    """A row convolution: each unit sees ``context`` future frames (Amodei et al. 2016, section 3.6).
 
     ``valid`` zeroes the padding first, so that the last frames of an utterance see silence, not a neighbour.
     """
@@ -80,15 +84,16 @@ class Lookahead(nn.Module):
         self.conv = nn.Conv1d(units, units, context + 1, groups=units, bias=False)
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        """Map (B, T, units), real where (B, T) ``valid`` is True, to (B, T, units)."""
         return self.rows(F.pad((x * valid[..., None]).transpose(1, 2), (0, self.context)))
 
     def rows(self, x: Tensor) -> Tensor:
-        """(B, units, T + context) to (B, T, units)."""
+        """Map (B, units, T + context) to (B, T, units)."""
         return F.hardtanh(self.conv(x).transpose(1, 2), 0.0, 20.0)
 
 
 class DeepSpeech2(CTCModel):
-    """CTC acoustic model.
+    """A CTC model of convolutions and recurrent layers.
 
     Args:
         features: bins a frame (161 for the 20 ms spectrogram at 16 kHz).
@@ -123,28 +128,30 @@ class DeepSpeech2(CTCModel):
                 f"rnn is {' or '.join(CELLS)}, layers at least 1 and lookahead not negative, "
                 f"not {rnn}, {layers} and {lookahead}"
             )
-        self.convs = nn.ModuleList()
+        convs = nn.ModuleList()
         channels, bins = 1, features
         for block in conv:
-            made = ConvBlock(channels, block["channels"], block["kernel"], block["stride"], block.get("padding"))
-            self.convs.append(made)
-            size, stride, padding = (option[0] for option in (block["kernel"], block["stride"], made.conv.padding))
+            convolution = ConvBlock(channels, block["channels"], block["kernel"], block["stride"], block.get("padding"))
+            convs.append(convolution)
+            size, stride, padding = block["kernel"][0], block["stride"][0], pair(convolution.conv.padding)[0]
             channels, bins = block["channels"], (bins + 2 * padding - size) // stride + 1
         if bins < 1:
             raise ValueError(
                 f"the convolutions leave nothing of {features} bins a frame; use features with more of them"
             )
-        self.rnns = nn.ModuleList(
+        self.convs = cast(Sequence[ConvBlock], convs)
+        rnns = nn.ModuleList(
             RecurrentBlock(rnn, units if n else channels * bins, units, bidirectional=bidirectional, norm=n > 0)
             for n in range(layers)
         )
+        self.rnns = cast(Sequence[RecurrentBlock], rnns)
         self.lookahead = Lookahead(units, lookahead) if lookahead and not bidirectional else None
         self.dropout = nn.Dropout(dropout)
         self.norm = FrameBatchNorm(units)
         self.output = nn.Linear(units, tokens, bias=False)
 
     def encode(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, features) and (B,) lengths to the (B, T', units) that ``output`` reads, and (B,) lengths."""
+        """Map (B, T, features) and (B,) lengths to the (B, T', units) that ``output`` reads, and (B,) lengths."""
         x = x.transpose(1, 2).unsqueeze(1)
         for block in self.convs:
             x, lengths = block(x, lengths)
@@ -157,25 +164,31 @@ class DeepSpeech2(CTCModel):
         return self.norm(x, valid), lengths
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, features) and (B,) lengths to (B, T', tokens) logits and (B,) lengths."""
+        """Map (B, T, features) and (B,) lengths to (B, T', tokens) logits and (B,) lengths."""
         x, lengths = self.encode(x, lengths)
         return self.output(x), lengths
 
-    def out_length(self, length):
-        """Output frames for ``length`` input frames; works on an int and on a tensor of them."""
+    def out_length(self, length: Length) -> Length:
+        """Return the output frames for ``length`` input frames, an int or a tensor of them."""
         for block in self.convs:
             length = block.out_length(length)
         return length
 
     def prunable(self) -> dict[str, list[str]]:
-        """Prunable parameters by layer, from input to output, as in Ding et al. (2022): convolutions, input and
-        recurrent matrices in both directions, linear; never a bias, a norm or the lookahead."""
+        """Return the prunable parameters by layer, from input to output, as in Ding et al. (2022): convolutions, input
+        and recurrent matrices in both directions, linear; never a bias, a norm or the lookahead."""
         return matrices(self)
 
 
+def pair(option: Iterable[int | str]) -> tuple[int, int]:
+    """Return an option of a convolution over (frequency, time) as two numbers."""
+    frequency, time = option
+    return cast(int, frequency), cast(int, time)
+
+
 def matrices(model: nn.Module) -> dict[str, list[str]]:
-    """The weights of convolutions over frames and bins, recurrent and linear layers, by the module they lie in: both
-    directions of a recurrent layer are one layer."""
+    """Return the weights of 2-D convolutions, recurrent and linear layers, by the module they lie in: both directions
+    of a recurrent layer are one layer."""
     layers: dict[str, list[str]] = {}
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d | nn.RNNBase | nn.Linear):
@@ -185,5 +198,5 @@ def matrices(model: nn.Module) -> dict[str, list[str]]:
 
 
 def parameters(model: nn.Module) -> int:
-    """All trainable values of ``model``."""
+    """Count the trainable values of ``model``."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -11,12 +11,13 @@ the flow means nothing.
 """
 
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from lth.models.attention import Attention, Memory, Positions
+from lth.models.attention import Attention, KeyValue, Positions
 from lth.models.mingru import MinGRU, MinLSTM, MinRNN
 
 #: Frames of the input, and its value everywhere.
@@ -26,7 +27,7 @@ FRAMES, SMALL = 32, 1e-60
 def flow_gradients(
     model: nn.Module, weights: Mapping[str, Tensor], names: Iterable[str], bins: int
 ) -> dict[str, Tensor]:
-    """dR/d|w| for the parameters ``names``, R the sum of what comes out for an input of ones.
+    """Return dR/d|w| for the parameters ``names``, R the sum of what comes out for an input of ones.
 
     Conserved: the sum of |w| dR/d|w| is R for every layer that all paths go through, up to the eps of normalisations.
     Scaled to 1 at the largest, fp32.
@@ -52,11 +53,12 @@ def flow_gradients(
                 raise ValueError("SynFlow follows recurrent modules of one layer and one direction only.")
             module.forward = types.MethodType(_linear, module)
         elif getattr(module, "bias", None) is not None:
-            module.bias.data.zero_()
+            cast(nn.Parameter, module.bias).data.zero_()
     chosen = {name: parameter for name, parameter in model.named_parameters() if name in set(names)}
     x = torch.full((1, FRAMES, bins), SMALL, dtype=torch.float64)
     result, _ = model(x, torch.tensor([FRAMES]))
-    result = model.outputs(result) if hasattr(model, "outputs") else result
+    outputs: Callable[[Tensor], Tensor] | None = getattr(model, "outputs", None)
+    result = result if outputs is None else outputs(result)
     gradients = torch.autograd.grad(result.sum(), list(chosen.values()))
     largest = max((float(g.max()) for g in gradients if g.numel()), default=0.0) or 1.0
     return {name: (g / largest).float() for name, g in zip(chosen, gradients, strict=True)}
@@ -69,24 +71,24 @@ def _identity(norm: nn.Module) -> None:
 
 
 def _sum(module: MinRNN, x: Tensor) -> tuple[Tensor, None]:
-    """In the place of a minimal recurrent module's forward."""
-    return sum(gate(x) for gate in module.children()), None
+    """Take the place of a minimal recurrent module's forward."""
+    return cast(Tensor, sum(gate(x) for gate in module.children())), None
 
 
 def _linear(module: nn.RNNBase, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, None]:
-    """In the place of a recurrent module's forward."""
+    """Take the place of a recurrent module's forward."""
     units, time = module.hidden_size, 1 if module.batch_first else 0
-    inputs = module.weight_ih_l0.view(-1, units, x.shape[-1]).sum(0)
-    hidden = module.weight_hh_l0.view(-1, units, units).sum(0)
+    inputs = cast(Tensor, module.weight_ih_l0).view(-1, units, x.shape[-1]).sum(0)
+    hidden = cast(Tensor, module.weight_hh_l0).view(-1, units, units).sum(0)
     now = x @ inputs.T
     before = torch.cat([torch.zeros_like(now.narrow(time, 0, 1)), now.narrow(time, 0, now.shape[time] - 1)], time)
     return now + before @ hidden.T, None
 
 
-def _attend(module: Attention, x: Tensor, memory: Memory, mask: Tensor | None = None, **_) -> Tensor:
-    """In the place of an attention's forward; all frames are real."""
-    heard = sum(memory).mean(2, keepdim=True).transpose(1, 2).flatten(2)
-    return module.out(module.q(x) + heard)
+def _attend(module: Attention, x: Tensor, key_value: KeyValue, mask: Tensor | None = None, **_) -> Tensor:
+    """Take the place of an attention's forward; all frames are real."""
+    attended = cast(Tensor, sum(key_value)).mean(2, keepdim=True).transpose(1, 2).flatten(2)
+    return module.out(module.q(x) + attended)
 
 
 def _as_it_is(module: nn.Module, x: Tensor, *_) -> Tensor:
@@ -98,8 +100,8 @@ def _ones(module: nn.Embedding, tokens: Tensor) -> Tensor:
 
 
 def _both(module: nn.GLU, x: Tensor) -> Tensor:
-    """In the place of a gated unit: what it lets through and what opens it."""
-    return sum(x.chunk(2, module.dim))
+    """Take the place of a gated unit: add what it lets through and what opens it."""
+    return cast(Tensor, sum(x.chunk(2, module.dim)))
 
 
 #: What stands in the linear network for modules of these kinds.

@@ -1,11 +1,16 @@
 """Working with padded batches so that padding never changes an utterance's output."""
 
+from typing import TypeVar, cast
+
 import torch
 from torch import Tensor, nn
 
+#: A number of frames, or a tensor of such numbers.
+Length = TypeVar("Length", int, Tensor)
+
 
 def valid_frames(lengths: Tensor, frames: int) -> Tensor:
-    """(B,) lengths to a (B, T) bool tensor, True where a frame belongs to the utterance."""
+    """Return a (B, T) bool tensor for (B,) lengths, True where a frame belongs to the utterance."""
     return torch.arange(frames, device=lengths.device) < lengths[:, None]
 
 
@@ -25,10 +30,12 @@ class FrameBatchNorm(nn.BatchNorm1d):
     """
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        """Normalise (B, T, C) or (B, T, C, F), real where (B, T) ``valid`` is True."""
         if not self.training:
             shape = (1, 1, -1) + (1,) * (x.dim() - 3)
-            scale = self.weight * (self.running_var + self.eps).rsqrt()
-            shift = self.bias - self.running_mean * scale
+            mean, variance = cast(Tensor, self.running_mean), cast(Tensor, self.running_var)
+            scale = self.weight * (variance + self.eps).rsqrt()
+            shift = self.bias - mean * scale
             y = x * scale.view(shape) + shift.view(shape)
             return y * valid.view(*valid.shape, *(1,) * (x.dim() - 2))
         y = x.new_zeros(x.shape)

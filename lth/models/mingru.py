@@ -12,7 +12,7 @@ from lth.models.scan import positive, states
 
 
 class MinRNN(nn.Module):
-    """What both have in common: ``h_t = (1 - b_t) h_(t-1) + b_t g(candidate(x_t))``, from h_0 = 0.
+    """The base of both minimal recurrent layers: ``h_t = (1 - b_t) h_(t-1) + b_t g(candidate(x_t))``, from h_0 = 0.
 
     Called as torch's recurrent layers with ``batch_first=True`` are: (B, T, inputs) to (B, T, units) and the last
     state (B, units). Every gate's matrix is a linear layer of its own. Gates and states are fp32 under autocast: in
@@ -26,11 +26,11 @@ class MinRNN(nn.Module):
         self.candidate = nn.Linear(inputs, units)
 
     def logit(self, x: Tensor) -> Tensor:
-        """Of b_t, the share of the candidate that is taken: (..., inputs) to (..., units)."""
+        """Return the logits (..., units) of b_t, the share of the candidate that is taken, for (..., inputs)."""
         raise NotImplementedError
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """All frames at once, or from a state on one by one."""
+        """Run over all frames at once, or from a state on one by one."""
         if state is None:
             y = states(self.logit(x), self.candidate(x))
         else:
@@ -38,30 +38,32 @@ class MinRNN(nn.Module):
         return y, y[:, -1]
 
     def step(self, x: Tensor, state: Tensor | None = None) -> Tensor:
-        """One frame (B, inputs) and the state before it (B, units), None at the start, to the state after it."""
+        """Return the state after one frame (B, inputs), given the state before it (B, units), None at the start."""
         taken, new = self.logit(x).sigmoid(), positive(_precise(self.candidate(x)))
         return taken * new if state is None else torch.lerp(state, new, taken)
 
 
 class MinGRU(MinRNN):
-    """``h_t = (1 - z_t) h_(t-1) + z_t g(W_h x_t)``, z_t = sigmoid(W_z x_t)."""
+    """A minGRU layer: ``h_t = (1 - z_t) h_(t-1) + z_t g(W_h x_t)``, z_t = sigmoid(W_z x_t)."""
 
     def __init__(self, inputs: int, units: int, *, batch_first: bool = True):
         super().__init__(inputs, units, batch_first=batch_first)
         self.gate = nn.Linear(inputs, units)
 
     def logit(self, x: Tensor) -> Tensor:
+        """Return the logits (..., units) of the gate z for (..., inputs)."""
         return _precise(self.gate(x))
 
 
 class MinLSTM(MinRNN):
-    """``h_t = f' h_(t-1) + i' g(W_h x_t)``, the forget and input gates divided by their sum."""
+    """A minLSTM layer: ``h_t = f' h_(t-1) + i' g(W_h x_t)``, the forget and input gates divided by their sum."""
 
     def __init__(self, inputs: int, units: int, *, batch_first: bool = True):
         super().__init__(inputs, units, batch_first=batch_first)
         self.forget, self.input = nn.Linear(inputs, units), nn.Linear(inputs, units)
 
     def logit(self, x: Tensor) -> Tensor:
+        """Return the logits (..., units) of the input gate i' for (..., inputs)."""
         # sigmoid(i) / (sigmoid(f) + sigmoid(i)) is the sigmoid of the difference of their logarithms
         return F.logsigmoid(_precise(self.input(x))) - F.logsigmoid(_precise(self.forget(x)))
 

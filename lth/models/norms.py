@@ -1,16 +1,17 @@
 """Norms of what a model's matrices are multiplied with, taken while it runs."""
 
 from functools import partial
-from typing import Self
+from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
 
+from lth.models.ctc import Model
 from lth.models.lengths import OverTokens, valid_frames
 
 
 class InputNorms:
-    """While this context lasts, sums the squares of the inputs of every Conv2d, Linear, LSTM and GRU of a model.
+    """A context that sums the squares of the inputs of every Conv2d, Linear, LSTM and GRU of a model while it lasts.
 
     An input matrix weighs what its layer receives, a recurrent one the hidden states of the step before, and a
     convolution's weight the feature it meets at every place of the kernel. What comes of padding frames is left
@@ -23,7 +24,7 @@ class InputNorms:
         ValueError: a recurrent module of several layers or directions, or a convolution in groups.
     """
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: Model):
         self._squares: dict[str, Tensor] = {}
         self._model = model
         self._lengths: dict[int, Tensor] = {}  # by the number of frames they are lengths in
@@ -44,10 +45,11 @@ class InputNorms:
             hook.remove()
 
     def norms(self) -> dict[str, Tensor]:
-        """By parameter, fp32, to be broadcast over its outputs: (1, in), or (1, in, *kernel) of a convolution."""
+        """Return the norms by parameter, fp32, to be broadcast over its outputs: (1, in), or (1, in, *kernel) of a
+        convolution."""
         return {name: squares.sqrt().float()[None] for name, squares in self._squares.items()}
 
-    def _begin(self, model: nn.Module, args: tuple) -> None:
+    def _begin(self, model: Model, args: tuple) -> None:
         x, lengths = args
         self._lengths = {x.shape[1]: lengths, model.out_length(x.shape[1]): model.out_length(lengths)}
 
@@ -59,7 +61,7 @@ class InputNorms:
         self._lengths = self._frame_lengths
 
     def _valid(self, x: Tensor) -> Tensor | None:
-        """(B, T) of a (B, T, C); None where nothing is known of its frames."""
+        """Return which frames of (B, T, C) are real, (B, T); None where nothing is known of them."""
         known = self._lengths.get(x.shape[1]) if x.dim() == 3 else None
         return None if known is None else valid_frames(known, x.shape[1])
 
@@ -67,7 +69,7 @@ class InputNorms:
         self._squares[name] = self._squares.get(name, 0) + squares.double()
 
     def _frames(self, name: str, x: Tensor, valid: Tensor | None) -> None:
-        """Of (B, T, C), or of anything with features last."""
+        """Add the squares of (B, T, C), or of anything with features last."""
         squares = x.double().square()
         if valid is not None:
             squares = squares * valid[..., None]
@@ -85,13 +87,13 @@ class InputNorms:
         self._frames(f"{name}.weight_hh_l0", y[:, :-1], None if valid is None else valid[:, 1:])  # the first's is zero
 
     def _strided(self, name: str, module: nn.Conv1d, args: tuple, result: Tensor) -> None:
-        """Nothing is taken of a convolution over frames alone, but lengths go on being known after it."""
+        """Keep lengths known after a convolution over frames alone; its inputs are not summed."""
         self._conv_lengths(module, args[0].shape[-1], result.shape[-1])
 
     def _conv(self, name: str, module: nn.Conv2d, args: tuple, result: Tensor) -> None:
         if module.groups > 1:
             raise ValueError("Norms are not taken of convolutions in groups.")
-        down, across = module.padding
+        down, across = cast(tuple[int, int], module.padding)
         x = nn.functional.pad(args[0].double().square(), (across, across, down, down))
         rows, columns = (
             (torch.arange(size)[:, None] * dilation + torch.arange(places) * stride).to(x.device)
@@ -108,9 +110,10 @@ class InputNorms:
         self._add(f"{name}.weight", squares)
 
     def _conv_valid(self, module: nn.Conv2d, frames: int, places: int) -> Tensor | float:
-        """(B, 1, 1, places): which places of the kernel in time belong to the utterance; 1 where lengths are not known.
+        """Return which places of the kernel in time belong to the utterance, (B, 1, 1, places); 1 where lengths are not
+        known.
 
-        They go on being known after this convolution.
+        Lengths stay known after this convolution.
         """
         if frames not in self._lengths:
             return 1.0
@@ -119,10 +122,11 @@ class InputNorms:
 
     def _conv_lengths(self, module: nn.Conv1d | nn.Conv2d, frames: int, places: int) -> None:
         if frames in self._lengths:
-            reach = module.dilation[-1] * (module.kernel_size[-1] - 1)
-            lengths = (self._lengths[frames] + 2 * module.padding[-1] - reach - 1) // module.stride[-1] + 1
+            spread = module.dilation[-1] * (module.kernel_size[-1] - 1)
+            padding = cast(int, module.padding[-1])
+            lengths = (self._lengths[frames] + 2 * padding - spread - 1) // module.stride[-1] + 1
             self._lengths[places] = lengths
 
 
-#: What is done with what modules of these kinds hear.
+#: What is done with the inputs of modules of these kinds.
 KINDS = {nn.Conv1d: "_strided", nn.Conv2d: "_conv", nn.Linear: "_linear", nn.RNNBase: "_recurrent"}

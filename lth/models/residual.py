@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from lth.models.ctc import CTCModel
 from lth.models.deepspeech2 import CELLS, matrices
-from lth.models.lengths import reverse_within, valid_frames
+from lth.models.lengths import Length, reverse_within, valid_frames
 
 
 class ResidualConvs(nn.Module):
-    """Two 3x3 convolutions beside the identity, each after normalisation over the bins, GELU and dropout (He et al.
-    2016, with layer normalisation). Input and output are (B, C, T, F)."""
+    """A residual block: two 3x3 convolutions beside the identity, each after normalisation over the bins, GELU and
+    dropout (He et al. 2016, with layer normalisation)."""
 
     def __init__(self, channels: int, bins: int, dropout: float):
         super().__init__()
@@ -23,6 +23,7 @@ class ResidualConvs(nn.Module):
         self.gelu, self.dropout = nn.GELU(), nn.Dropout(dropout)
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        """Map (B, C, T, F), real where (B, T) ``valid`` is True, to (B, C, T, F)."""
         y = x
         for norm, conv in zip(self.norms, self.convs, strict=True):
             y = self.dropout(self.gelu(norm(y))) * valid[:, None, :, None]
@@ -31,7 +32,7 @@ class ResidualConvs(nn.Module):
 
 
 class NormedRecurrent(nn.Module):
-    """Normalisation, GELU, then a recurrent layer in one or both directions, side by side: (B, T, outputs)."""
+    """A recurrent layer in one or both directions, side by side, after normalisation and GELU."""
 
     def __init__(self, cell: str, inputs: int, units: int, *, bidirectional: bool, dropout: float):
         super().__init__()
@@ -41,6 +42,7 @@ class NormedRecurrent(nn.Module):
         self.outputs = units * (2 if bidirectional else 1)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Map (B, T, inputs) and (B,) lengths to (B, T, outputs)."""
         x = self.gelu(self.norm(x))
         y = self.forwards(x)[0]
         if self.backwards is not None:
@@ -49,7 +51,7 @@ class NormedRecurrent(nn.Module):
 
 
 class ResidualDeepSpeech2(CTCModel):
-    """CTC acoustic model at half the frame rate.
+    """A CTC model of residual convolutions and recurrent layers, at half the frame rate.
 
     Args:
         features: bins a frame.
@@ -87,12 +89,13 @@ class ResidualDeepSpeech2(CTCModel):
         self.linear = nn.Linear(channels * bins, units)
         self.rnns, width = nn.ModuleList(), units
         for _ in range(layers):
-            self.rnns.append(NormedRecurrent(rnn, width, units, bidirectional=bidirectional, dropout=dropout))
-            width = self.rnns[-1].outputs
+            layer = NormedRecurrent(rnn, width, units, bidirectional=bidirectional, dropout=dropout)
+            self.rnns.append(layer)
+            width = layer.outputs
         self.output = nn.Linear(width, tokens)
 
     def encode(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, features) and (B,) lengths to the (B, T', width) that ``output`` reads, and (B,) lengths."""
+        """Map (B, T, features) and (B,) lengths to the (B, T', width) that ``output`` reads, and (B,) lengths."""
         x, lengths = self.conv(x.transpose(1, 2).unsqueeze(1)).transpose(2, 3), self.out_length(lengths)
         valid = valid_frames(lengths, x.shape[2])
         for block in self.blocks:
@@ -103,15 +106,15 @@ class ResidualDeepSpeech2(CTCModel):
         return x, lengths
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, features) and (B,) lengths to (B, T', tokens) logits and (B,) lengths."""
+        """Map (B, T, features) and (B,) lengths to (B, T', tokens) logits and (B,) lengths."""
         x, lengths = self.encode(x, lengths)
         return self.output(x), lengths
 
-    def out_length(self, length):
-        """Output frames for ``length`` input frames; works on an int and on a tensor of them."""
+    def out_length(self, length: Length) -> Length:
+        """Return the output frames for ``length`` input frames, an int or a tensor of them."""
         return (length - 1) // 2 + 1
 
     def prunable(self) -> dict[str, list[str]]:
-        """Prunable parameters by layer, from input to output: a residual block and both directions of a recurrent
-        layer are one layer each; never a bias or a norm."""
+        """Return the prunable parameters by layer, from input to output: a residual block and both directions of a
+        recurrent layer are one layer each; never a bias or a norm."""
         return matrices(self)

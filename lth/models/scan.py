@@ -8,7 +8,7 @@ from torch.nn.functional import pad
 
 
 class _States(torch.autograd.Function):
-    """Forward and backward by hand: a fused pass saves three tensors where autograd would save nine."""
+    """The states with forward and backward by hand: a fused pass saves three tensors where autograd would save nine."""
 
     @staticmethod
     def forward(ctx, logits: Tensor, candidates: Tensor) -> Tensor:
@@ -29,9 +29,9 @@ class _States(torch.autograd.Function):
 
 
 def states(logits: Tensor, candidates: Tensor) -> Tensor:
-    """``h_t = (1 - b_t) h_(t-1) + b_t g(c_t)`` for t = 1 to T, from h_0 = 0, b the sigmoid of the logits.
+    """Compute ``h_t = (1 - b_t) h_(t-1) + b_t g(c_t)`` for t = 1 to T, from h_0 = 0, b the sigmoid of the logits.
 
-    In fp32 or better, whatever autocast says. Both arguments and the result are (B, T, C).
+    It is done in fp32 or better, whatever autocast says. Both arguments and the result are (B, T, C).
     """
     with torch.autocast(logits.device.type, enabled=False):
         dtype = torch.promote_types(logits.dtype, torch.float32)
@@ -39,12 +39,13 @@ def states(logits: Tensor, candidates: Tensor) -> Tensor:
 
 
 def positive(x: Tensor) -> Tensor:
-    """g of Feng et al. (2024), appendix B: x + 0.5 from 0 on, sigmoid(x) below; continuous, increasing, above 0."""
+    """Apply g of Feng et al. (2024), appendix B: x + 0.5 from 0 on, sigmoid(x) below; continuous, increasing, above
+    0."""
     return torch.maximum(x.sigmoid(), x + 0.5)
 
 
 def scan(decays: Tensor, inputs: Tensor) -> Tensor:
-    """``h_t = a_t h_(t-1) + x_t`` for t = 1 to T, from h_0 = 0; all (B, T, C), decays in [0, 1].
+    """Compute ``h_t = a_t h_(t-1) + x_t`` for t = 1 to T, from h_0 = 0; all (B, T, C), decays in [0, 1].
 
     In two levels: about sqrt(T) chunks step through their own frames side by side, then hand their last states on.
     That is 2 sqrt(T) steps in a row instead of T.
@@ -67,12 +68,13 @@ def scan(decays: Tensor, inputs: Tensor) -> Tensor:
 
 
 def _chunks(x: Tensor, size: int) -> Tensor:
-    """(B, T, C) to (size, B, chunks, C), so that what one step needs lies together; the last chunk ends in zeros."""
+    """Cut (B, T, C) into (size, B, chunks, C), so that what one step needs lies together; the last chunk ends in
+    zeros."""
     batch, frames, width = x.shape
     whole, rest = divmod(frames, size)
-    made = x.new_empty(size, batch, whole + (rest > 0), width)
-    made.permute(1, 2, 0, 3)[:, :whole] = x[:, : whole * size].unflatten(1, (whole, size))
+    chunks = x.new_empty(size, batch, whole + (rest > 0), width)
+    chunks.permute(1, 2, 0, 3)[:, :whole] = x[:, : whole * size].unflatten(1, (whole, size))
     if rest:
-        made[:rest, :, whole] = x[:, whole * size :].transpose(0, 1)
-        made[rest:, :, whole] = 0
-    return made
+        chunks[:rest, :, whole] = x[:, whole * size :].transpose(0, 1)
+        chunks[rest:, :, whole] = 0
+    return chunks

@@ -1,15 +1,15 @@
-"""A causal DeepSpeech2 as it hears: frames in, logits out, the same ones as of the whole utterance."""
+"""A causal DeepSpeech2 that hears frames as they come; its logits are those of the whole utterance."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lth.models.deepspeech2 import ConvBlock, DeepSpeech2
+from lth.models.deepspeech2 import ConvBlock, DeepSpeech2, pair
 from lth.models.lengths import FrameBatchNorm
 
 
 class Window:
-    """The frames that a convolution over time still needs; time is the last axis.
+    """A buffer of the frames that a convolution over time still needs; time is the last axis.
 
     Args:
         size, stride: of the convolution; it may not skip frames.
@@ -23,7 +23,8 @@ class Window:
         self.kept: Tensor | None = None
 
     def __call__(self, x: Tensor, last: bool) -> Tensor:
-        """(..., T) new frames to those that the convolution's next outputs see; T is 0 while there is none of them."""
+        """Take (..., T) new frames, and return those that the convolution's next outputs see, none while there is
+        none."""
         x = F.pad(x, (self.before, 0)) if self.kept is None else torch.cat([self.kept, x], -1)
         x = F.pad(x, (0, self.after)) if last else x
         outputs = max(0, (x.shape[-1] - self.size) // self.stride + 1)
@@ -32,7 +33,7 @@ class Window:
 
 
 class Stream:
-    """One batch of utterances of equal length, heard in parts of any size.
+    """A batch of utterances of equal length, heard in parts of any size.
 
     What is kept between two parts: the frames under each convolution, the state of each recurrent layer, and the
     frames that the lookahead waits for.
@@ -41,30 +42,35 @@ class Stream:
         ValueError: a model of another kind, one that hears backwards, or one that is training.
     """
 
-    def __init__(self, model: DeepSpeech2):
-        if not isinstance(model, DeepSpeech2) or any(block.backwards is not None for block in model.rnns):
-            raise ValueError("only a causal DeepSpeech2 can be streamed, such as model=deepspeech2_streaming")
+    def __init__(self, model: nn.Module):
+        causal = "only a causal DeepSpeech2 can be streamed, such as model=deepspeech2_streaming"
+        if not isinstance(model, DeepSpeech2):
+            raise ValueError(f"{causal}; this is a {type(model).__name__}")
+        if any(block.backwards is not None for block in model.rnns):
+            raise ValueError(f"{causal}; this one is bidirectional")
         if model.training:
             raise ValueError("a model is streamed after training: call eval() first")
         self.model = model
         self.windows = [_window(block) for block in model.convs]
         self.states: list = [None] * len(model.rnns)
-        self.ahead = model.lookahead and Window(model.lookahead.context + 1, after=model.lookahead.context)
+        self.ahead = (
+            None if model.lookahead is None else Window(model.lookahead.context + 1, after=model.lookahead.context)
+        )
 
     @torch.no_grad()
     def __call__(self, x: Tensor, last: bool = False) -> Tensor:
-        """(B, T, features), T from 0 on, to the (B, T', tokens) logits that are certain now: all, with ``last``."""
+        """Map (B, T, features), T from 0 on, to the (B, T', tokens) logits that are certain now: all, with ``last``."""
         return self.model.output(self.encode(x, last))
 
     @torch.no_grad()
     def encode(self, x: Tensor, last: bool = False) -> Tensor:
-        """The same to the (B, T', units) that the logits are made of."""
+        """Map (B, T, features), T from 0 on, to the (B, T', units) that the logits are made of."""
         x = x.transpose(1, 2).unsqueeze(1)
         for block, window in zip(self.model.convs, self.windows, strict=True):
             x = _convolved(block, window(x, last))
         x = x.permute(0, 3, 1, 2).flatten(2)
         x = self._recurrent(x) if x.shape[1] else x.new_zeros(len(x), 0, self.model.norm.num_features)
-        if self.ahead is not None:
+        if self.ahead is not None and self.model.lookahead is not None:
             x = self.ahead(x.transpose(1, 2), last)
             x = self.model.lookahead.rows(x) if x.shape[-1] else x.transpose(1, 2)
         return _normalised(self.model.norm, x)
@@ -77,13 +83,13 @@ class Stream:
 
 
 def _window(block: ConvBlock) -> Window:
-    size, stride, padding = (option[1] for option in (block.conv.kernel_size, block.conv.stride, block.conv.padding))
-    return Window(size, stride, before=padding, after=padding)
+    padding = pair(block.conv.padding)[1]
+    return Window(block.conv.kernel_size[1], block.conv.stride[1], before=padding, after=padding)
 
 
 def _convolved(block: ConvBlock, x: Tensor) -> Tensor:
-    """(B, C, F, T) frames under the convolution to its (B, C', F', T') outputs."""
-    conv, padding = block.conv, block.conv.padding[0]
+    """Map the (B, C, F, T) frames under the convolution to its (B, C', F', T') outputs."""
+    conv, padding = block.conv, pair(block.conv.padding)[0]
     if not x.shape[-1]:
         bins = (x.shape[2] + 2 * padding - conv.kernel_size[0]) // conv.stride[0] + 1
         return x.new_zeros(len(x), conv.out_channels, bins, 0)

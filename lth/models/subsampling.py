@@ -1,7 +1,9 @@
-"""Fewer frames for what looks at all pairs of them."""
+"""Convolutions that lower the frame rate, for attention, which looks at all pairs of frames."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from lth.models.lengths import Length
 
 
 class Subsampling(nn.Module):
@@ -17,14 +19,14 @@ class Subsampling(nn.Module):
         self.convolutions = convolutions
         self.linear = nn.Linear((channels if convolutions else 1) * self.out_length(features), units)
 
-    def out_length(self, length):
-        """Frames that come out of ``length`` frames; works on an int and on a tensor of them."""
+    def out_length(self, length: Length) -> Length:
+        """Return the output frames for ``length`` input frames, an int or a tensor of them."""
         for _ in range(self.convolutions):
             length = (length - 3) // 2 + 1
         return length
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, T, features) to (B, T', units)."""
+        """Map (B, T, features) to (B, T', units)."""
         x = x.transpose(1, 2).unsqueeze(1)
         for number in range(1, self.convolutions + 1):
             x = F.relu(self.get_submodule(f"conv{number}")(x))

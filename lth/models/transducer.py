@@ -1,4 +1,4 @@
-"""Recurrent neural network transducer: what is heard and what was said so far decide the next token (Graves 2012)."""
+"""Recurrent neural network transducer: the frame and the tokens so far decide the next token (Graves 2012)."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,15 +7,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchaudio.functional import rnnt_loss
 
-from lth.models.ctc import CTCLoss, CTCModel
-from lth.models.lengths import OverTokens
+from lth.models.ctc import CTCLoss, CTCModel, Model
+from lth.models.lengths import Length, OverTokens
 
 #: Hidden and cell values of the prediction network, each (1, B, units).
 State = tuple[Tensor, Tensor]
 
 
 class Predictor(OverTokens):
-    """Reads the tokens said so far (Graves 2012, section 2.2); token 0, the blank, is the beginning.
+    """The prediction network, which reads the tokens so far (Graves 2012, section 2.2); token 0, the blank, is the
+    start.
 
     Args:
         units: of the LSTM and of the embedding, which has a row for every token.
@@ -30,17 +31,18 @@ class Predictor(OverTokens):
         self.output = nn.Linear(units, joint, bias=False)
 
     def forward(self, tokens: Tensor, lengths: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """(B, L) tokens, of which (B,) are real, to (B, L, joint), and the state after the last.
+        """Map (B, L) tokens, of which (B,) are real, to (B, L, joint), and return the state after the last.
 
         Args:
             state: returned by the call for the tokens before these.
         """
-        x, state = self.rnn(self.dropout(self.embedding(tokens)), state)
-        return self.output(self.dropout(x)), state
+        x, after = self.rnn(self.dropout(self.embedding(tokens)), state)
+        return self.output(self.dropout(x)), after
 
 
 class Joint(nn.Module):
-    """Logits of a token from a frame and what was said before it (Graves, Mohamed and Hinton 2013, section 2.2)."""
+    """The joint network: from a frame and the tokens before it to logits of a token (Graves, Mohamed and Hinton 2013,
+    section 2.2)."""
 
     def __init__(self, encoded: int, units: int, tokens: int):
         super().__init__()
@@ -48,13 +50,13 @@ class Joint(nn.Module):
         self.output = nn.Linear(units, tokens)
 
     def forward(self, pairs: Tensor) -> Tensor:
-        """(..., units), sums of what ``self.heard`` makes of a frame and of what the predictor says, to (..., tokens)
-        logits."""
+        """Map (..., units), sums of what ``self.heard`` makes of a frame and of the predictor's output, to (...,
+        tokens) logits."""
         return self.output(torch.tanh(pairs))
 
 
-class Transducer(nn.Module):
-    """An encoder, a prediction network and their joint.
+class Transducer(Model):
+    """A transducer: an encoder, a prediction network and their joint.
 
     The logits of a batch are its longest utterance's frames times its longest text's tokens times the classes, and
     the joint's units are as many values more for each real pair of frame and token: memory that CTC does not need.
@@ -97,22 +99,22 @@ class Transducer(nn.Module):
             raise ValueError(f"encoder is a CTC model, not a {type(self.encoder).__name__}")
         units = self.encoder.output.in_features
         if not ctc_weight:
-            self.encoder.output = None
+            self.encoder.register_module("output", None)
         self.predictor = Predictor(tokens, predictor, joint, dropout)
         self.joint = Joint(units, joint, tokens)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, features) and (B,) lengths to the encoder's (B, T', units) and (B,) lengths."""
+        """Map (B, T, features) and (B,) lengths to the encoder's (B, T', units) and (B,) lengths."""
         return self.encoder.encode(x, lengths)
 
     def loss(self, encoded: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: Tensor, ctc: CTCLoss) -> Tensor:
-        """Mean over the batch of -log p(text) per token, and CTC's share of the same.
+        """Return the mean over the batch of -log p(text) per token, plus CTC's share of the same.
 
         An utterance may be too short for CTC though not for a transducer; CTC counts it as zero then.
         """
         tokens = tokens[:, : int(token_lengths.max())]
-        said, _ = self.predictor(F.pad(tokens, (1, 0)), token_lengths + 1)
-        logits = self._pairs(encoded, lengths, said, token_lengths + 1)
+        predicted, _ = self.predictor(F.pad(tokens, (1, 0)), token_lengths + 1)
+        logits = self._pairs(encoded, lengths, predicted, token_lengths + 1)
         with torch.autocast(encoded.device.type, enabled=False):
             each = rnnt_loss(
                 logits.float(), tokens.int(), lengths.int(), token_lengths.int(), blank=0, reduction="none"
@@ -120,16 +122,16 @@ class Transducer(nn.Module):
         loss = (each / token_lengths.clamp_min(1)).mean()
         if self.ctc_weight:
             logits = self.encoder.output(encoded)
-            loss = loss + self.ctc_weight * ctc(logits, lengths, tokens, token_lengths, lenient=True)
+            loss = loss + self.ctc_weight * ctc(logits, lengths, tokens, token_lengths, zero_infinity=True)
         return loss
 
-    def _pairs(self, encoded: Tensor, lengths: Tensor, said: Tensor, steps: Tensor) -> Tensor:
-        """Logits (B, T', L, tokens) for every frame and every token so far; zero where either is padding.
+    def _pairs(self, encoded: Tensor, lengths: Tensor, predicted: Tensor, steps: Tensor) -> Tensor:
+        """Return logits (B, T', L, tokens) for every frame and every token so far; zero where either is padding.
 
         The joint is computed for real pairs only: they are few where lengths differ.
         """
         heard, sizes = self.joint.heard(encoded), list(zip(lengths.tolist(), steps.tolist(), strict=True))
-        pairs = [(h[:t, None] + s[:u]).flatten(0, 1) for h, s, (t, u) in zip(heard, said, sizes, strict=True)]
+        pairs = [(h[:t, None] + p[:u]).flatten(0, 1) for h, p, (t, u) in zip(heard, predicted, sizes, strict=True)]
         logits = self.joint(torch.cat(pairs)).split([len(p) for p in pairs])
         frames, tokens = (max(size) for size in zip(*sizes, strict=True))
         return torch.stack(
@@ -140,25 +142,24 @@ class Transducer(nn.Module):
         )
 
     def outputs(self, encoded: Tensor) -> Tensor:
-        """(B, T', classes): the joint's logits of every frame with as many steps of one and the same token, and
-        CTC's beside them."""
+        """Return all that comes out, (B, T', classes): the joint's logits of every frame with as many steps of one and
+        the same token, and CTC's beside them."""
         steps = torch.zeros(encoded.shape[:2], dtype=torch.long, device=encoded.device)
-        said, _ = self.predictor(steps, steps[:, 0])
-        logits = self.joint(self.joint.heard(encoded) + said)
+        predicted, _ = self.predictor(steps, steps[:, 0])
+        logits = self.joint(self.joint.heard(encoded) + predicted)
         return torch.cat([logits, self.encoder.output(encoded)], -1) if self.ctc_weight else logits
 
-    def out_length(self, length):
-        """Encoder frames for ``length`` input frames; works on an int and on a tensor of them."""
+    def out_length(self, length: Length) -> Length:
+        """Return the encoder's frames for ``length`` input frames, an int or a tensor of them."""
         return self.encoder.out_length(length)
 
     def frames_needed(self, tokens: Sequence[int]) -> int:
-        """One: any number of tokens may come of a frame."""
+        """Return one: any number of tokens may come of a frame."""
         return 1
 
     def prunable(self) -> dict[str, list[str]]:
-        """Prunable parameters by layer, from input to output: the encoder's, the matrices of the prediction network
-        and those of the joint; never a bias, a norm or the embedding, a table of which one row is looked up.
-        """
+        """Return the prunable parameters by layer, from input to output: the encoder's, those of the prediction
+        network and those of the joint; never a bias, a norm or the embedding, a table of which one row is looked up."""
         layers = {
             f"encoder.{layer}": [f"encoder.{n}" for n in names] for layer, names in self.encoder.prunable().items()
         }

@@ -50,12 +50,12 @@ class Bar:
         self.progress.update(self.task, status=self.best + now)
 
     def say(self, text: str) -> None:
-        """A line that stays."""
+        """Print a line that stays."""
         self.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 def ended(trial: FrozenTrial, n_trials: int, so_far: int) -> str:
-    """One line on a trial that has ended."""
+    """Describe a trial that has ended, in one line."""
     how = {TrialState.PRUNED: "pruned: ", TrialState.FAIL: "failed: "}.get(trial.state, "")
     result = how + str(trial.user_attrs.get(REASON)) if how else ticket(trial)
     cost = f"{trial.user_attrs.get('trained', 0)} trained, {trial.user_attrs.get('reused', 0)} reused"
@@ -68,7 +68,7 @@ def said(words: Mapping) -> str:
 
 
 def ticket(trial: FrozenTrial) -> str:
-    """Density and dev WER of a trial's extreme ticket."""
+    """Format density and dev WER of a trial's extreme ticket."""
     outcome = trial.user_attrs["outcome"]
     if outcome["extreme_density"] == 1:
         return f"no winning ticket (dense dev WER {outcome['extreme_dev_wer']:.1%})"
@@ -76,14 +76,14 @@ def ticket(trial: FrozenTrial) -> str:
 
 
 def sparsest(study: optuna.Study) -> FrozenTrial | None:
-    """The trial with the sparsest winning ticket so far."""
+    """Return the trial with the sparsest winning ticket so far."""
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     winners = [trial for trial in complete if trial.user_attrs["outcome"]["extreme_density"] < 1]
     return min(winners, key=lambda t: (*reversed(t.user_attrs["outcome"].values()),), default=None)
 
 
 def best_trials(study: optuna.Study) -> Sequence[FrozenTrial]:
-    """The Pareto front of two objectives, sparsest first; the single best trial of one."""
+    """Return the Pareto front of two objectives, sparsest first; the single best trial of one."""
     if len(study.directions) > 1:
         front = {tuple(trial.values): trial for trial in reversed(study.best_trials)}  # one of equal ones: the first
         return sorted(front.values(), key=lambda trial: trial.values[1])
@@ -92,7 +92,7 @@ def best_trials(study: optuna.Study) -> Sequence[FrozenTrial]:
 
 
 def summary(study: optuna.Study) -> Table:
-    """The best trials: density and dev WER of the extreme ticket, and the words that find it."""
+    """Tabulate the best trials: density and dev WER of the extreme ticket, and the words that find it."""
     several = len(study.directions) > 1
     table = Table(title="Pareto front" if several else "best", box=box.SIMPLE_HEAD, title_justify="left")
     for name in ("trial", "density", "dev WER", "words"):
@@ -105,7 +105,7 @@ def summary(study: optuna.Study) -> Table:
 
 
 def closing(study: optuna.Study) -> str:
-    """What the whole study came to and cost, over all of its workers."""
+    """Say what the whole study came to and cost, over all of its workers."""
     trials = study.get_trials(deepcopy=False)
     states = [(state.name.lower(), sum(t.state == state for t in trials)) for state in TrialState]
     trained, reused = (sum(t.user_attrs.get(name, 0) for t in trials) for name in ("trained", "reused"))

@@ -19,13 +19,13 @@ REASON = "reason"  # the user attribute that says why a trial failed or was prun
 
 
 def is_lost(trial: FrozenTrial) -> bool:
-    """Whether the trial ended without a word and is owed another try."""
+    """Return whether the trial ended without a reason and is owed another try."""
     history = RetryHeartbeatStaleTrialCallback.retry_history(trial)
     return trial.state == TrialState.FAIL and REASON not in trial.user_attrs and len(history) < DEATHS
 
 
 def counts(trial: FrozenTrial) -> bool:
-    """Whether the trial is one of the n that were asked for, and done."""
+    """Return whether the trial is one of the n that were asked for, and done."""
     return trial.state.is_finished() and not is_lost(trial)
 
 
@@ -41,7 +41,7 @@ def give_out_again(study: optuna.Study) -> None:
 
 @contextlib.contextmanager
 def next_trial(study: optuna.Study, storage: Journal | Database, n_trials: int) -> Iterator[Trial | None]:
-    """A trial to play while the block lasts; None when all are done or other workers are busy with the last."""
+    """Yield a trial to play while the block lasts; None when all are done or others are busy with the last."""
     with contextlib.ExitStack() as work:
         with storage.alone(study):
             storage.fail_dead(study)
@@ -56,5 +56,5 @@ def next_trial(study: optuna.Study, storage: Journal | Database, n_trials: int) 
 
 
 def done(study: optuna.Study) -> int:
-    """How many trials count."""
+    """Count the trials that are done."""
     return sum(map(counts, study.get_trials(deepcopy=False)))

@@ -5,7 +5,6 @@ A database: a worker's trial has a heartbeat, and no more heartbeats mean that t
 """
 
 import contextlib
-import fcntl
 import logging
 import re
 import threading
@@ -14,11 +13,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import optuna
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages import JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import Trial, TrialState
+from sqlalchemy import make_url
 
 from lth.errors import UserError
+from lth.files import lock
 
 log = logging.getLogger(__name__)
 
@@ -28,29 +29,29 @@ class Journal:
 
     def __init__(self, path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.storage: BaseStorage = JournalStorage(JournalFileBackend(str(path)))
+        self.storage = JournalStorage(JournalFileBackend(str(path)))
         self.locks = path.with_name(f"{path.name}.locks")
         self.locks.mkdir(exist_ok=True)
         self.where = str(path)
 
     @contextlib.contextmanager
     def alone(self, study: optuna.Study) -> Iterator[None]:
-        """No other worker is in here at the same time."""
-        with locked(self.locks / f"{study.study_name}.study", wait=True):
+        """Keep other workers out while the block lasts."""
+        with lock(self.locks / f"{study.study_name}.study"):
             yield
 
     @contextlib.contextmanager
     def at_work(self, trial: Trial) -> Iterator[None]:
-        """This worker is alive, and plays this trial."""
+        """Tell other workers that this one is alive and plays this trial, while the block lasts."""
         file = self._lock_of(trial.study, trial.number)
-        with locked(file, wait=True):
+        with lock(file):
             yield
         file.unlink(missing_ok=True)
 
     def fail_dead(self, study: optuna.Study) -> None:
         """Fail the running trials whose workers are dead; to be called `alone`."""
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            with locked(self._lock_of(study, trial.number), wait=False) as is_dead:
+            with lock(self._lock_of(study, trial.number), wait=False) as is_dead:
                 if is_dead:
                     study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
@@ -69,11 +70,14 @@ class Database:
         url = with_driver(url)
         arguments = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
         try:
-            self.storage: BaseStorage = RDBStorage(
-                url, engine_kwargs=arguments, heartbeat_interval=heartbeat, grace_period=2 * heartbeat
-            )
+            with _creating(url):
+                self.storage = RDBStorage(
+                    url, engine_kwargs=arguments, heartbeat_interval=heartbeat, grace_period=2 * heartbeat
+                )
+        except UserError:
+            raise
         except ImportError as error:
-            raise UserError(f"storage={hidden(url)} needs a driver: pip install psycopg2-binary") from error
+            raise UserError(f'storage={hidden(url)} needs a driver: pip install "audio-lottery[postgres]"') from error
         except Exception as error:
             reason = str(getattr(error, "orig", None) or error).splitlines()[0]
             raise UserError(f"storage={hidden(url)} cannot be opened ({reason})") from error
@@ -81,9 +85,9 @@ class Database:
 
     @contextlib.contextmanager
     def alone(self, study: optuna.Study) -> Iterator[None]:
-        """No other worker is in here at the same time."""
+        """Keep other workers out while the block lasts."""
         if self.engine.dialect.name == "sqlite":
-            with locked(Path(f"{self.engine.url.database}.lock"), wait=True):
+            with lock(Path(f"{self.engine.url.database}.lock")):
                 yield
             return
         key = {"key": f"sweeps {study.study_name}"}
@@ -96,7 +100,7 @@ class Database:
 
     @contextlib.contextmanager
     def at_work(self, trial: Trial) -> Iterator[None]:
-        """This worker is alive, and plays this trial."""
+        """Tell other workers that this one is alive and plays this trial, while the block lasts."""
         self.storage.record_heartbeat(trial._trial_id)
         trial.set_user_attr("begun", trial.number)
         done = threading.Event()
@@ -125,7 +129,7 @@ class Database:
 
 
 def open_storage(where: str | None, study: str, outputs: Path, heartbeat: int) -> Journal | Database:
-    """The storage that ``storage=`` names: by default a journal file under ``outputs/studies``.
+    """Open the storage that ``storage=`` names: by default a journal file under ``outputs/studies``.
 
     Raises:
         UserError: another kind of database, or one that cannot be opened.
@@ -140,7 +144,7 @@ def open_storage(where: str | None, study: str, outputs: Path, heartbeat: int) -
 
 
 def load_study(name: str, storage: str | None, outputs: Path) -> optuna.Study:
-    """The study of a search, to be looked at.
+    """Load the study of a search, to be looked at.
 
     Raises:
         UserError: there is none of that name.
@@ -155,25 +159,19 @@ def load_study(name: str, storage: str | None, outputs: Path) -> optuna.Study:
         raise UserError(f"study={name} is not in {opened.where}; there is {there}") from None
 
 
+def _creating(url: str) -> contextlib.AbstractContextManager:
+    """Keep other workers out while a SQLite file is opened: of two that make its tables at once one would fail."""
+    file = make_url(url).database if url.startswith("sqlite") else None
+    return lock(Path(f"{file}.lock")) if file and Path(file).parent.is_dir() else contextlib.nullcontext()
+
+
 def with_driver(url: str) -> str:
-    """`postgresql://` means psycopg to SQLAlchemy; where only psycopg2 is installed it will do."""
+    """Name psycopg2 in a `postgresql://` URL, which means psycopg to SQLAlchemy, where only that is installed."""
     if find_spec("psycopg") is None:
         return re.sub(r"^postgresql://", "postgresql+psycopg2://", url)
     return url
 
 
 def hidden(url: str) -> str:
-    """A URL without its password."""
+    """Return a URL without its password."""
     return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)
-
-
-@contextlib.contextmanager
-def locked(path: Path, *, wait: bool) -> Iterator[bool]:
-    """Hold a file lock; yields False where it is held elsewhere and ``wait`` is not asked for."""
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-            return
-        yield True

@@ -10,6 +10,7 @@ from typing import Any
 import optuna
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.study import StudyDirection
 
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
@@ -22,7 +23,7 @@ STARTUP = {"sampler": 10, "pruner": 5}
 
 
 def space(trial: optuna.Trial) -> Words:
-    """How to prune. The grids are coarse on purpose: trials with a prefix of decisions in common share rounds.
+    """Suggest how to prune. The grids are coarse on purpose: trials with a prefix of decisions in common share rounds.
 
     `prune_factor` 1 is a constant amount. Ratios are those of the first and the last third of the layers,
     relative to the middle third.
@@ -39,18 +40,18 @@ def space(trial: optuna.Trial) -> Words:
 
 
 def space_with_noise(trial: optuna.Trial) -> Words:
-    """How to prune, and how much noise to train with; level 0 is none."""
+    """Suggest how to prune, and how much noise to train with; level 0 is none."""
     level = grid(trial, "noise.max", 0.0, 0.5, 0.1)
     return {**space(trial), "noise": "level" if level else "none", "noise.max": level}
 
 
 def grid(trial: optuna.Trial, name: str, low: float, high: float, step: float) -> float:
-    """A value of the grid as a person would write it: 0.3, not 0.30000000000000004."""
+    """Suggest a value of a grid, as a person would write it: 0.3, not 0.30000000000000004."""
     return round(trial.suggest_float(name, low, high, step=step), 6)
 
 
 def make_sampler(name: str) -> BaseSampler:
-    """`tpe`, `nsga2` or `random`.
+    """Make the sampler `tpe`, `nsga2` or `random`.
 
     TPE fits one density to the ratios together with the strategy that has them (`group`), and takes a point
     that another worker is trying for a bad one, so that no two workers try the same. NSGA-II's default
@@ -67,7 +68,7 @@ def make_sampler(name: str) -> BaseSampler:
 
 
 def make_pruner(name: str) -> BasePruner:
-    """`median`, `hyperband` or `none`; a trial reports after every round, the dense one (step 0) included."""
+    """Make the pruner `median`, `hyperband` or `none`; a trial reports after every round, dense (step 0) first."""
     match name:
         case "median":
             return MedianPruner(n_startup_trials=STARTUP["pruner"], n_warmup_steps=1)
@@ -79,7 +80,7 @@ def make_pruner(name: str) -> BasePruner:
 
 
 def make_study(sweep: Any, sampler: str = "tpe") -> optuna.Study:
-    """The study behind a sweep file with `scheduler: {engine: optuna, optimizer: make_study}`.
+    """Make the study behind a sweep file with `scheduler: {engine: optuna, optimizer: make_study}`.
 
     `metric:` in the file asks for one objective, with median pruning; `metrics:` for two, with none. The
     search ends after the file's `run_cap` trials.
@@ -89,17 +90,17 @@ def make_study(sweep: Any, sampler: str = "tpe") -> optuna.Study:
     """
     objectives = OBJECTIVES["one" if sweep.config.get("metrics") is None else "two"]
     study = optuna.create_study(
-        directions=["minimize"] * len(objectives),
+        directions=[StudyDirection.MINIMIZE] * len(objectives),
         sampler=make_sampler(sampler),
         pruner=make_pruner("median" if len(objectives) == 1 else "none"),
     )
     study.set_metric_names(list(objectives))
     if cap := sweep.config.get("run_cap"):
         # W&B's scheduler asks a sampler that has this function, as optuna's GridSampler does.
-        study.sampler.is_exhausted = lambda study: len(study.get_trials(deepcopy=False)) >= cap
+        vars(study.sampler)["is_exhausted"] = lambda study: len(study.get_trials(deepcopy=False)) >= cap
     return study
 
 
 def make_nsga2_study(sweep: Any) -> optuna.Study:
-    """As `make_study`, with NSGA-II in the place of TPE."""
+    """Make the study of `make_study` with NSGA-II in the place of TPE."""
     return make_study(sweep, sampler="nsga2")

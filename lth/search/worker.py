@@ -4,19 +4,20 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-import hydra
 import optuna
 from omegaconf import DictConfig
+from optuna.study import StudyDirection
 from optuna.trial import Trial, TrialState
 from rich.console import Console
 
 from lth.analysis.report import write_report
-from lth.commands.command import is_disk_full
 from lth.errors import UserError
+from lth.files import is_disk_full
+from lth.lottery.setup.names import compose
 from lth.lottery.setup.schema import check
 from lth.lottery.setup.setting import prepare
 from lth.lottery.strategy import Strategy
-from lth.lottery.trial import Outcome, play, seeds_of, trained_and_reused
+from lth.lottery.trial import Outcome, run_seeds, seeds_of, trained_and_reused
 from lth.search import study as definition
 from lth.search.display import Bar, ended
 from lth.search.queue import REASON, done
@@ -32,7 +33,7 @@ class Hopeless(Exception):
 
 
 def open_study(config: DictConfig) -> tuple[optuna.Study, Journal | Database]:
-    """The study, begun by the first worker and joined by the others.
+    """Open the study, begun by the first worker and joined by the others.
 
     Raises:
         UserError: what was asked for makes no sense, cannot be trained, or is not what the study was begun with.
@@ -47,7 +48,7 @@ def open_study(config: DictConfig) -> tuple[optuna.Study, Journal | Database]:
         storage=storage.storage,
         sampler=definition.make_sampler(config.sampler),
         pruner=definition.make_pruner(config.pruner),
-        directions=["minimize"] * len(definition.OBJECTIVES[config.objective]),
+        directions=[StudyDirection.MINIMIZE] * len(definition.OBJECTIVES[config.objective]),
         load_if_exists=True,
     )
     asked = {"objective": config.objective, "search_noise": config.search_noise, "setting": setting_key(config, seeds)}
@@ -62,7 +63,7 @@ def open_study(config: DictConfig) -> tuple[optuna.Study, Journal | Database]:
 
 
 def check_search(config: DictConfig) -> None:
-    """Raise UserError for the first of the search's own words that will not do."""
+    """Raise UserError for the first of the search's own words that is not valid."""
     for name, maker in (("sampler", definition.make_sampler), ("pruner", definition.make_pruner)):
         try:
             maker(config[name])
@@ -74,13 +75,13 @@ def check_search(config: DictConfig) -> None:
         raise UserError("a pruner needs a single objective (optuna's rule): add objective=one or pruner=none")
     for name in ("n_trials", "heartbeat"):
         if not isinstance(config[name], int) or config[name] < 1:
-            raise UserError(f"{name}={config[name]} will not do: it is a whole number of at least 1")
+            raise UserError(f"{name}={config[name]} is not valid: it must be a whole number of at least 1")
     if not isinstance(config.study, str) or Path(config.study).name != config.study:
         raise UserError(f"study={config.study} is not a name; use letters, digits, dots and dashes")
 
 
 def setting_key(config: DictConfig, seeds: Sequence[int]) -> str:
-    """What must be equal for trials to be comparable; reading it also finds bad input before any trial."""
+    """Return a hash of what must be equal for trials to be comparable; it also finds bad input before any trial."""
     setting = prepare(config)
     inputs = setting.key_inputs(tensors_digest(setting.init), setting.dense())
     return round_key({"dense": inputs, "rounds": config.rounds, "target": config.target, "seeds": list(seeds)})
@@ -116,11 +117,11 @@ def play_trial(study: optuna.Study, trial: Trial, config: DictConfig, base: Sequ
 
 
 def measure(trial: Trial, config: DictConfig, base: Sequence[str], bar: Bar) -> dict[str, float]:
-    """The objectives of a trial, by name; its rounds are counted in the trial's user attributes."""
+    """Play a trial and return its objectives, by name; its rounds are counted in the trial's user attributes."""
     words = (definition.space_with_noise if config.search_noise else definition.space)(trial)
     trial.set_user_attr("words", words)
     name = f"{config.study}-{trial.number:04d}"
-    one = hydra.compose("config", [*base, *(f"{word}={value}" for word, value in words.items()), f"name={name}"])
+    one = compose([*base, *(f"{word}={value}" for word, value in words.items()), f"name={name}"])
     last = Strategy.of(one).rounds(one.rounds, one.target)
     rows_of: dict[int, list[Row]] = {}
 
@@ -135,5 +136,5 @@ def measure(trial: Trial, config: DictConfig, base: Sequence[str], bar: Bar) -> 
             if rows[-1].round < last and trial.should_prune():
                 raise Hopeless(f"worse than the others after round {rows[-1].round}")
 
-    played = play(one, Console(quiet=True, force_terminal=False), on_round, write_report)
+    played = run_seeds(one, Console(quiet=True, force_terminal=False), on_round, write_report)
     return Outcome.mean([Outcome.of(rows) for rows in played]).metrics()

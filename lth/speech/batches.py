@@ -1,15 +1,15 @@
-"""Utterances to padded batches: of similar length, by count or by total duration."""
+"""Padded batches of utterances of similar length, by count or by total duration."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, cast
 
 import numpy as np
 import torch
-from lhotse import CutSet
-from lhotse.cut import Cut
+from lhotse import CutSet, MonoCut
 from lhotse.dataset import DynamicBucketingSampler
 from lhotse.dataset.sampling import SimpleCutSampler
-from lightning import LightningDataModule
+from lightning import LightningDataModule, Trainer
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
 
@@ -19,26 +19,27 @@ from lth.speech.tokens import Tokens
 
 
 class AudioMemory:
-    """Decoded 16 kHz audio as 16-bit samples, kept while it fits in ``hours``, decoded each time after that."""
+    """A cache of decoded 16 kHz audio as 16-bit samples: kept while it fits in ``hours``, decoded each time after
+    that."""
 
     def __init__(self, hours: float):
-        self._room = round(hours * 3600 * 16_000)
+        self._samples_left = round(hours * 3600 * 16_000)
         self._kept: dict[str, np.ndarray] = {}
 
-    def __call__(self, cut: Cut) -> np.ndarray:
-        """(S,) float32 samples in [-1, 1]."""
+    def __call__(self, cut: MonoCut) -> np.ndarray:
+        """Return the cut's samples, float32 (S,) in [-1, 1]."""
         kept = self._kept.get(cut.id)
         if kept is None:
             audio = load_audio(cut)
             kept = np.clip(np.rint(audio * 32768.0), -32768, 32767).astype(np.int16)
-            if kept.size <= self._room:
-                self._room -= kept.size
+            if kept.size <= self._samples_left:
+                self._samples_left -= kept.size
                 self._kept[cut.id] = kept
         return kept.astype(np.float32) / 32768.0
 
 
 class Utterances(Dataset):
-    """Batches of one split: a CutSet in, a dict of padded tensors out.
+    """The batches of one split: a CutSet in, a dict of padded tensors out.
 
     ``audio`` (B, S) float32, ``lengths`` (B,) samples, ``tokens`` (B, L) and ``token_lengths`` (B,), ``ids``,
     ``texts`` and ``speakers``. Noise depends on seed, epoch and utterance only, never on the order or the worker.
@@ -59,9 +60,9 @@ class Utterances(Dataset):
         self.effects = (*effects, noise)
         self.epoch = 0
 
-    def __getitem__(self, cuts: CutSet) -> dict:
+    def __getitem__(self, cuts: Collection[MonoCut]) -> dict:
         audio = [torch.from_numpy(self._samples(cut)) for cut in cuts]
-        texts = [cut.supervisions[0].text for cut in cuts]
+        texts = [cast(str, cut.supervisions[0].text) for cut in cuts]
         tokens = [self.tokens.encode(text) for text in texts]
         return {
             "audio": pad_sequence(audio, batch_first=True),
@@ -73,7 +74,7 @@ class Utterances(Dataset):
             "speakers": [cut.supervisions[0].speaker for cut in cuts],
         }
 
-    def _samples(self, cut: Cut) -> np.ndarray:
+    def _samples(self, cut: MonoCut) -> np.ndarray:
         samples = self.memory(cut)
         for effect in self.effects:
             samples = effect(samples, split=self.split, utterance=cut.id, epoch=self.epoch, seed=self.seed)
@@ -90,7 +91,8 @@ def train_loader(
     buckets: int,
     workers: int,
 ) -> DataLoader:
-    """One epoch of shuffled batches of similar length: ``batch_size`` utterances, or ``max_duration`` seconds.
+    """Make the loader of one epoch of shuffled batches of similar length: ``batch_size`` utterances, or
+    ``max_duration`` seconds.
 
     Made anew for every epoch from its number, so that a resumed training meets the batches it would have met.
     """
@@ -102,7 +104,7 @@ def train_loader(
             max_cuts=None if max_duration else batch_size,
             max_duration=max_duration,
             num_buckets=buckets,
-            duration_bins=[] if buckets == 1 else None,  # lhotse has no estimate for a single bucket
+            duration_bins=cast(Any, [] if buckets == 1 else None),  # lhotse has no estimate for a single bucket
             shuffle=True,
             seed=utterances.seed,
             sync_buckets=True,  # without it lhotse 1.33 ends an epoch at the first empty bucket
@@ -114,11 +116,11 @@ def train_loader(
 def test_loader(
     cuts: CutSet, utterances: Utterances, *, batch_size: int, max_duration: float | None, workers: int = 0
 ) -> DataLoader:
-    """Every utterance once, longest first, in a fixed order."""
+    """Make a loader of every utterance once, longest first, in a fixed order."""
     sampler = SimpleCutSampler(
         cuts.to_eager().sort_by_duration(),
         max_cuts=None if max_duration else batch_size,
-        max_duration=max_duration,
+        max_duration=cast(Any, max_duration),  # None is none, whatever lhotse's annotation says
         shuffle=False,
     )
     return DataLoader(utterances, sampler=sampler, batch_size=None, num_workers=workers)
@@ -132,7 +134,9 @@ class Batches(LightningDataModule):
         self._train, self._dev = train, dev
 
     def train_dataloader(self) -> DataLoader:
-        return self._train(self.trainer.current_epoch)
+        """Return the train batches of the current epoch."""
+        return self._train(cast(Trainer, self.trainer).current_epoch)
 
     def val_dataloader(self) -> DataLoader:
+        """Return the dev batches."""
         return self._dev

@@ -21,7 +21,7 @@ class Bootstrap:
 
     @cached_property
     def counts(self) -> np.ndarray:
-        """(resamples, utterances) float32: how often each utterance is drawn."""
+        """Count how often each utterance is drawn: (resamples, utterances) float32."""
         generator, n = np.random.default_rng(self.seed), len(self.words)
         counts = np.empty((self.resamples, n), dtype=np.float32)
         for start in range(0, self.resamples, 100):  # as many as the cache holds
@@ -32,16 +32,17 @@ class Bootstrap:
 
     @cached_property
     def drawn_words(self) -> np.ndarray:
-        """(resamples,) reference words of each resample."""
+        """Return the reference words of each resample, (resamples,)."""
         return self.counts @ self.words.astype(np.float32)
 
     def rates(self, errors: np.ndarray) -> np.ndarray:
-        """(utterances, systems) wrong words, or differences of them, to (resamples, systems) rates."""
+        """Map (utterances, systems) wrong words, or differences of them, to (resamples, systems) rates."""
         drawn = self.counts @ np.asarray(errors, dtype=np.float32)  # whole numbers, exact below 2 ** 24
         return drawn.astype(np.float64) / self.drawn_words[:, None]
 
     def intervals(self, errors: np.ndarray) -> np.ndarray:
-        """(utterances, systems) to the (systems, 2) ends of 95 % percentile intervals; NaN with one utterance."""
+        """Map (utterances, systems) wrong words to the (systems, 2) ends of 95 % percentile intervals; NaN with one
+        utterance."""
         errors = np.asarray(errors)
         if len(self.words) < 2:
             return np.full((errors.shape[1], 2), np.nan)
@@ -49,7 +50,7 @@ class Bootstrap:
         return np.concatenate([np.percentile(part, [2.5, 97.5], axis=0).T for part in parts])
 
     def over_seeds(self, differences: np.ndarray) -> np.ndarray:
-        """Resampled mean over seeds of a paired difference: utterances are drawn for all seeds together, then seeds.
+        """Resample the mean over seeds of a paired difference: utterances are drawn for all seeds together, then seeds.
 
         Args:
             differences: (utterances, seeds) wrong words of one system less those of the other.

@@ -4,14 +4,16 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
 
-import sentencepiece
 import torch
-from sentencepiece.sentencepiece_model_pb2 import ModelProto, TrainerSpec
 from torch import Tensor
 
-from lth.errors import UserError
+from lth.errors import UserError, needs
 from lth.speech.tokens import CharacterTokens, Tokens
+
+if TYPE_CHECKING:
+    import sentencepiece
 
 #: How sentencepiece writes the space that a piece begins with.
 SPACE = "\u2581"
@@ -20,7 +22,8 @@ MARK = "bpe\n"
 
 
 class BPETokens:
-    """Pieces in the order in which they were merged, then single characters; token ``i + 1`` is ``symbols[i]``.
+    """Tokens of BPE: pieces in the order in which they were merged, then single characters; token ``i + 1`` is
+    ``symbols[i]``.
 
     The order is all that the encoding depends on, so the key says it whole and everything else is made from it.
     """
@@ -30,16 +33,19 @@ class BPETokens:
 
     @classmethod
     def of(cls, texts: Iterable[str], characters: str | None = None, *, size: int) -> "BPETokens":
-        """So many pieces, learnt from ``texts``.
+        """Learn ``size`` pieces from ``texts``.
 
         Args:
             characters: to be spelled beside those that occur.
 
         Raises:
-            UserError: the texts have not as many pieces, or more characters.
+            UserError: sentencepiece is not installed, or the texts have not as many pieces, or more characters.
         """
         if size < 1:
-            raise UserError(f"text.size={size} will not do: there is at least one piece")
+            raise UserError(f"text.size={size} is too small: give the number of pieces, at least 1")
+        with needs("bpe", "text=bpe"):
+            import sentencepiece  # an extra, which many do without
+            from sentencepiece import sentencepiece_model_pb2
         file = io.BytesIO()
         try:
             sentencepiece.SentencePieceTrainer.train(
@@ -60,48 +66,54 @@ class BPETokens:
             )
         except RuntimeError as error:
             raise UserError(_too_many_or_few(size, str(error))) from error
-        return cls(piece.piece for piece in ModelProto.FromString(file.getvalue()).pieces[1:])
+        model = cast(Any, sentencepiece_model_pb2).ModelProto  # made when the module is imported
+        return cls(piece.piece for piece in model.FromString(file.getvalue()).pieces[1:])
 
     @property
     def key(self) -> str:
+        """Return what of it can change a round's result; `of_key` makes the tokens from it again."""
         return MARK + "\n".join(self.symbols)
 
     @property
     def size(self) -> int:
-        """Pieces."""
+        """Return the number of pieces."""
         return len(self.symbols)
 
     @property
     def characters(self) -> frozenset[str]:
-        """What a text may consist of."""
+        """Return the characters that a text may consist of."""
         return frozenset(piece.replace(SPACE, " ") for piece in self.symbols if len(piece) == 1) | {" "}
 
     def __len__(self) -> int:
-        """Classes, the blank included."""
+        """Return the number of classes, the blank included."""
         return self.size + 1
 
     def encode(self, text: str) -> Tensor:
-        """Text to a 1-D int64 tensor; KeyError for a character that no piece spells."""
-        found = self._processor.encode(text)
-        if 0 in found:
+        """Return the tokens of a text, int64 (L,). Raises KeyError for a character that no piece spells."""
+        tokens = self._processor.encode(text)
+        if 0 in tokens:
             raise KeyError(next(c for c in text if c not in self.characters))
-        return torch.tensor(found, dtype=torch.long)
+        return torch.tensor(tokens, dtype=torch.long)
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """Tokens (no blanks) to text, with single spaces and none at the ends."""
+        """Return the text of tokens (no blanks), with single spaces and none at the ends."""
         return " ".join("".join(self.symbols[t - 1] for t in tokens).replace(SPACE, " ").split())
 
     def begins_word(self, token: int) -> bool:
-        """Whether the piece begins with a space, so that the word before it is complete."""
+        """Tell whether the piece begins with a space, so that the word before it is complete."""
         return token > 0 and self.symbols[token - 1].startswith(SPACE)
 
     @cached_property
-    def _processor(self) -> sentencepiece.SentencePieceProcessor:
-        proto = ModelProto()
-        proto.trainer_spec.model_type = TrainerSpec.BPE
+    def _processor(self) -> "sentencepiece.SentencePieceProcessor":
+        with needs("bpe", "text=bpe"):
+            import sentencepiece
+            from sentencepiece import sentencepiece_model_pb2
+        protobuf = cast(Any, sentencepiece_model_pb2)  # whose classes are made when it is imported
+        proto = protobuf.ModelProto()
+        proto.trainer_spec.model_type = protobuf.TrainerSpec.BPE
         proto.normalizer_spec.name = "identity"
         unknown = proto.pieces.add(piece="<unk>", score=0.0)
-        unknown.type = ModelProto.SentencePiece.UNKNOWN
+        unknown.type = protobuf.ModelProto.SentencePiece.UNKNOWN
         for rank, piece in enumerate(self.symbols):  # what was merged first is merged first
             proto.pieces.add(piece=piece, score=-rank)
         return sentencepiece.SentencePieceProcessor(model_proto=proto.SerializeToString())
@@ -111,21 +123,21 @@ class BPETokens:
 
 
 def of_key(key: str) -> Tokens:
-    """The tokens of a ``key``."""
+    """Make the tokens of a ``key``."""
     return BPETokens(key.removeprefix(MARK).split("\n")) if key.startswith(MARK) else CharacterTokens(key)
 
 
 def is_bpe(key: str | None) -> bool:
-    """Whether tokens of this key are pieces."""
+    """Tell whether tokens of this key are pieces."""
     return key is not None and key.startswith(MARK)
 
 
 def _too_many_or_few(size: int, error: str) -> str:
-    """What sentencepiece says of a size that will not do, in one sentence; it counts the unknown piece too."""
-    if found := re.search(r"value <= (\d+)", error):
-        largest = int(found[1]) - 1
+    """Say in one sentence why sentencepiece refuses a size; it counts the unknown piece too."""
+    if match := re.search(r"value <= (\d+)", error):
+        largest = int(match[1]) - 1
         return f"text.size={size} is more than the training transcripts have pieces: give text.size={largest} or less"
-    if found := re.search(r"required_chars\. \d+ vs (\d+)", error):
-        least = int(found[1]) - 1
+    if match := re.search(r"required_chars\. \d+ vs (\d+)", error):
+        least = int(match[1]) - 1
         return f"text.size={size} is less than the training transcripts have characters: give text.size={least} or more"
     return f"text.size={size}: no pieces can be learnt from the training transcripts ({error})"

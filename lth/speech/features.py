@@ -8,11 +8,11 @@ import torch
 import torchaudio
 from torch import Tensor, nn
 
-from lth.models.lengths import valid_frames
+from lth.models.lengths import Length, valid_frames
 
 
 class Features(nn.Module):
-    """(B, S) samples and (B,) lengths to (B, T, bins) and (B,) frame counts; padding is zero.
+    """A layer from samples (B, S) and (B,) lengths to features (B, T, bins) and (B,) frame counts; padding is zero.
 
     Args:
         kind: ``spectrogram`` (log(1 + magnitude), the seed systems' input) or ``logmel``.
@@ -23,6 +23,9 @@ class Features(nn.Module):
     Raises:
         ValueError: another ``kind``, or a window or hop of no samples.
     """
+
+    window: Tensor
+    mel: Tensor
 
     def __init__(
         self,
@@ -48,12 +51,13 @@ class Features(nn.Module):
             mel = torchaudio.functional.melscale_fbanks(self.n_fft // 2 + 1, 20.0, 7600.0, bins, sample_rate)
             self.register_buffer("mel", mel, persistent=False)
 
-    def frames(self, samples):
-        """Frames in ``samples``; works on an int and on a tensor of them."""
+    def frames(self, samples: Length) -> Length:
+        """Return the frames in ``samples``, an int or a tensor of them."""
         return (samples - self.size) // self.hop + 1
 
     @torch.no_grad()
     def forward(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the features (B, T, bins) and their (B,) lengths."""
         lengths = self.frames(lengths).clamp_min(0)
         frames = samples.unfold(1, self.size, self.hop) * self.window
         x = torch.fft.rfft(frames, self.n_fft).abs()

@@ -7,7 +7,7 @@ WINDOW, STEP = 0.2, 0.01
 
 
 def pieces(samples: np.ndarray, longest: float, rate: int = 16_000) -> list[tuple[int, int]]:
-    """(first, end) samples of pieces that follow each other and are the whole recording.
+    """Cut a recording into pieces: (first, end) samples that follow each other and are the whole of it.
 
     Each piece but the last ends at the quietest place of its second half: the middle of the `WINDOW` with the least
     energy between ``longest / 2`` and ``longest`` seconds after its beginning, the latest of equal ones.
@@ -22,20 +22,21 @@ def pieces(samples: np.ndarray, longest: float, rate: int = 16_000) -> list[tupl
     if longest < 2 * WINDOW:
         raise ValueError(f"a piece has at least {2 * WINDOW} s, not {longest}")
     loudness = energies(samples, rate)
-    most, found, first = round(longest * rate), [], 0
+    most, cuts, first = round(longest * rate), [], 0
     while len(samples) - first > most:
         step = round(STEP * rate)
         low, high = (first + most // 2) // step, (first + most) // step
         window = loudness[low:high]
         quietest = low + len(window) - 1 - int(window[::-1].argmin())
         end = max(quietest * step, first + 1)
-        found.append((first, end))
+        cuts.append((first, end))
         first = end
-    return [*found, (first, len(samples))]
+    return [*cuts, (first, len(samples))]
 
 
 def energies(samples: np.ndarray, rate: int) -> np.ndarray:
-    """The energy of the `WINDOW` around every `STEP`, by differences of a running sum; beyond the ends it is silent."""
+    """Return the energy of the `WINDOW` around every `STEP`, by differences of a running sum; beyond the ends it is
+    silent."""
     half, step = round(WINDOW * rate / 2), round(STEP * rate)
     total = np.concatenate([[0.0], np.cumsum(samples.astype(np.float64) ** 2)])
     centres = np.arange(0, len(samples) + 1, step)

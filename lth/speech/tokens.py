@@ -8,31 +8,37 @@ from torch import Tensor
 
 
 class Tokens(Protocol):
-    """Pieces of text with numbers from 1 on."""
+    """The tokens of a model: pieces of text with numbers from 1 on."""
 
     symbols: tuple[str, ...]  # token i + 1 is symbols[i]
 
     @property
     def key(self) -> str:
-        """What of it can change a round's result; `lth.speech.bpe.of_key` makes the tokens from it again."""
+        """Return what of it can change a round's result; `lth.speech.bpe.of_key` makes the tokens from it again."""
+        ...
 
     @property
     def characters(self) -> Iterable[str]:
-        """What a text may consist of."""
+        """Return the characters that a text may consist of."""
+        ...
 
     def __len__(self) -> int:
-        """Classes, the blank included."""
+        """Return the number of classes, the blank included."""
+        ...
 
     def encode(self, text: str) -> Tensor:
-        """Text to a 1-D int64 tensor."""
+        """Return the tokens of a text, int64 (L,)."""
+        ...
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """Tokens (no blanks) to text, with single spaces and none at the ends."""
+        """Return the text of tokens (no blanks), with single spaces and none at the ends."""
+        ...
 
     def begins_word(self, token: int) -> bool:
-        """Whether the word before this token, if there is one, is complete when it comes: a character's space, a
+        """Tell whether the word before this token, if there is one, is complete when it comes: a character's space, a
         piece of BPE that starts with "\u2581". The tokens from one such token to the next decode to one word, or to
         none (two spaces); the tokens before the first one too."""
+        ...
 
 
 class CharacterTokens:
@@ -44,30 +50,31 @@ class CharacterTokens:
 
     @classmethod
     def of(cls, texts: Iterable[str], characters: str | None = None) -> "CharacterTokens":
-        """These ``characters``, or those that occur in ``texts``, sorted."""
+        """Make tokens of these ``characters``, or of those that occur in ``texts``, sorted."""
         return cls(characters or sorted(set().union(*texts)))
 
     @property
     def key(self) -> str:
+        """Return the characters as one string."""
         return "".join(self.symbols)
 
     @property
     def characters(self) -> tuple[str, ...]:
-        """What a text may consist of."""
+        """Return the characters that a text may consist of."""
         return self.symbols
 
     def __len__(self) -> int:
-        """Classes, the blank included."""
+        """Return the number of classes, the blank included."""
         return len(self.symbols) + 1
 
     def encode(self, text: str) -> Tensor:
-        """Text to a 1-D int64 tensor; KeyError for a character that is not a token."""
+        """Return the tokens of a text, int64 (L,). Raises KeyError for a character that is not a token."""
         return torch.tensor([self._index[c] for c in text], dtype=torch.long)
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """Tokens (no blanks) to text, with single spaces and none at the ends."""
+        """Return the text of tokens (no blanks), with single spaces and none at the ends."""
         return " ".join("".join(self.symbols[t - 1] for t in tokens).split())
 
     def begins_word(self, token: int) -> bool:
-        """Whether this is the space, after which a word begins and before which one is complete."""
+        """Tell whether this is the space, after which a word begins and before which one is complete."""
         return token > 0 and self.symbols[token - 1] == " "

@@ -16,7 +16,7 @@ from lth.speech.bootstrap import Bootstrap
 
 @dataclass(frozen=True)
 class Scores:
-    """One corpus scored. `substitutions`, `insertions` and `deletions` count words."""
+    """The scores of one corpus. `substitutions`, `insertions` and `deletions` count words."""
 
     wer: float
     cer: float
@@ -30,12 +30,12 @@ class Scores:
 
     @property
     def errors(self) -> int:
-        """Wrong words: substitutions, insertions and deletions together."""
+        """Return the wrong words: substitutions, insertions and deletions together."""
         return self.substitutions + self.insertions + self.deletions
 
 
 def score(references: Sequence[str], hypotheses: Sequence[str]) -> Scores:
-    """Corpus WER and CER of hypotheses against references, which are matched by position.
+    """Score hypotheses against references, matched by position, by the corpus's WER and CER.
 
     An empty hypothesis is fine: all its words are deletions. A run of white space counts as one space; a
     space is a character like any other for the CER. Case and punctuation are left alone.
@@ -60,21 +60,21 @@ def score(references: Sequence[str], hypotheses: Sequence[str]) -> Scores:
 
 
 def word_errors(references: Sequence[str], hypotheses: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Wrong words and reference words of each utterance: two int64 arrays of shape (utterances,).
+    """Count wrong words and reference words of each utterance: two int64 arrays of shape (utterances,).
 
     Raises:
         ValueError: as `score`.
     """
     references, hypotheses = _clean(references, hypotheses)
-    said = [text.split() for text in references]
-    errors = [Levenshtein.distance(r, h.split()) for r, h in zip(said, hypotheses, strict=True)]
-    return np.array(errors, dtype=np.int64), np.array([len(r) for r in said], dtype=np.int64)
+    reference_words = [text.split() for text in references]
+    errors = [Levenshtein.distance(r, h.split()) for r, h in zip(reference_words, hypotheses, strict=True)]
+    return np.array(errors, dtype=np.int64), np.array([len(r) for r in reference_words], dtype=np.int64)
 
 
 def bootstrap_interval(
     references: Sequence[str], hypotheses: Sequence[str], resamples: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
-    """95 % percentile interval of the corpus WER, resampling whole utterances with replacement.
+    """Return the 95 % percentile interval of the corpus WER, resampling whole utterances with replacement.
 
     Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR performance evaluation", ICASSP 2004.
     The same arguments give the same interval.
@@ -93,7 +93,7 @@ def bootstrap_difference(
     resamples: int = 1000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """95 % interval of WER(second) - WER(first), both scored on the same resampled utterances.
+    """Return the 95 % interval of WER(second) - WER(first), both scored on the same resampled utterances.
 
     Pairing takes out the difficulty the two share, so the interval is much narrower than two separate ones
     would suggest; it contains 0 when the difference may be chance (Bisani and Ney 2004, as above).
@@ -108,7 +108,8 @@ def bootstrap_difference(
 
 def _percentiles(errors: np.ndarray, words: np.ndarray, resamples: int, seed: int) -> tuple[float, float]:
     if len(words) == 1:  # the one utterance is all there is to draw
-        return (float(errors[0] / words[0]),) * 2
+        rate = float(errors[0] / words[0])
+        return rate, rate
     low, high = Bootstrap(words, resamples, seed).intervals(errors[:, None])[0]
     return float(low), float(high)
 

@@ -1,7 +1,6 @@
 """An experiment's own folder under ``outputs/``: config, rows, report, and links to its rounds in the store."""
 
 import contextlib
-import fcntl
 import itertools
 import json
 import os
@@ -15,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from lth.errors import UserError
-from lth.files import write_text
+from lth.files import lock, read_json, write_text
 from lth.store.maskfile import load_mask
 from lth.store.rows import Row, write_csv
 from lth.store.store import RESULT_VERSION, StoredRound
@@ -26,7 +25,7 @@ RESERVED = ("store", "corpora", "multirun", "studies", "analysis")
 
 
 class ExperimentFolder:
-    """``outputs/<name>``; its ``experiment.json`` names the experiment and lists its finished rounds' keys."""
+    """The folder ``outputs/<name>``; its ``experiment.json`` names the experiment and lists its rounds' keys."""
 
     def __init__(
         self, path: Path, identity: str, id: str | None = None, report: Callable[[Path], object] | None = None
@@ -41,18 +40,21 @@ class ExperimentFolder:
 
     @property
     def name(self) -> str:
+        """Return the experiment's name: that of its folder."""
         return self.path.name
 
     @property
     def id(self) -> str:
+        """Return the id of its W&B runs; it stays the same when the experiment is resumed."""
         return self.state["id"]
 
     @property
     def identity(self) -> str:
+        """Return what makes the experiment this one: a hash of its round 0 and its strategy."""
         return self.state["identity"]
 
     def rounds_listed(self) -> int:
-        """Rounds this experiment has finished before, the dense one included."""
+        """Return how many rounds this experiment has finished before, the dense one included."""
         return len(self.state["keys"])
 
     def begin(self, config: DictConfig, init: Path, rounds: int, origin: Mapping = MappingProxyType({})) -> None:
@@ -63,7 +65,7 @@ class ExperimentFolder:
             "init": init.parent.name,
             "rounds": rounds,
             "result_version": RESULT_VERSION,
-            "command": shlex.join(["python", *sys.argv]),
+            "command": shlex.join([*sys.argv[0].split(), *sys.argv[1:]]),
             "finished": False,
             **origin,
         }
@@ -82,13 +84,13 @@ class ExperimentFolder:
         """Link a round and note its key, and the same of the early weights that it rewinds to."""
         _link(self._round(number), stored.path)
         self.state["keys"][number : number + 1] = [stored.key]
-        if stored.point is not None:
-            self.state["rewind"] = stored.point.parent.name
-            _link(self.path / "rewind.safetensors", stored.point)
+        if stored.rewind_weights is not None:
+            self.state["rewind"] = stored.rewind_weights.parent.name
+            _link(self.path / "rewind.safetensors", stored.rewind_weights)
         self._save()
 
     def mask(self, number: int) -> Mask | None:
-        """The mask of a round that is listed; None where it is not, or its mask is no longer whole."""
+        """Return the mask of a round that is listed; None where it is not, or its mask is no longer whole."""
         if number >= len(self.state["keys"]):
             return None
         try:
@@ -104,7 +106,7 @@ class ExperimentFolder:
         self._report(self.path)
 
     def rows(self) -> list[Row]:
-        """The rows of the rounds played so far, in order."""
+        """Return the rows of the rounds played so far, in order."""
         return [
             Row.from_metrics(stored.metrics, number, reused=stored.metrics["trained_by"] != self.id)
             for number, stored in sorted(self.rounds.items())
@@ -126,9 +128,9 @@ def claim(
     id: str | None = None,
     report: Callable[[Path], object] | None = None,
 ) -> Iterator[ExperimentFolder]:
-    """The folder of this experiment, for this process alone.
+    """Yield the folder of this experiment, for this process alone.
 
-    With an ``id``, it is that of the experiment resumed, and no other of the same identity will do.
+    With an ``id``, it is that of the experiment resumed, and never another of the same identity.
 
     It is the first of ``name``, ``name-2``, ``name-3``, … that is free or already holds this very experiment,
     so that another strategy under the same name never overwrites results.
@@ -143,14 +145,10 @@ def claim(
     for number in itertools.count(1):
         path = outputs / (name if number == 1 else f"{name}-{number}")
         path.mkdir(parents=True, exist_ok=True)
-        with (path / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+        with lock(path / ".lock", wait=False) as alone:
+            if not alone:
                 if (_read(path) or {}).get("identity") in (identity, None):
-                    raise UserError(
-                        f"{path} is in use by another run.py; wait for it or choose another name="
-                    ) from None
+                    raise UserError(f"{path} is in use by another run.py; wait for it or choose another name=")
                 continue
             held = _read(path) or {}
             if held.get("identity", identity) == identity and id in (None, held.get("id", id)):
@@ -165,18 +163,11 @@ def claim(
 
 
 def _read(path: Path) -> dict | None:
-    file = path / "experiment.json"
-    if not file.is_file():
-        return None
-    try:
-        state = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(state, dict) or not {"identity", "keys"} <= state.keys():
-            raise ValueError("it names no experiment")
-        return state
-    except ValueError as error:
-        raise UserError(
-            f"{file} is damaged ({error}); delete {path} and run again: its rounds are in the store"
-        ) from error
+    remedy = f"delete {path} and run again: its rounds are in the store"
+    state = read_json(path / "experiment.json", remedy)
+    if state and not {"identity", "keys"} <= state.keys():
+        raise UserError(f"{path / 'experiment.json'} is damaged (it names no experiment): {remedy}")
+    return state or None
 
 
 def _link(path: Path, target: Path) -> None:

@@ -5,8 +5,6 @@ Experiments are found under ``outputs`` and in the store's own register of who u
 """
 
 import contextlib
-import fcntl
-import json
 import os
 import shutil
 import socket
@@ -18,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lth.errors import UserError
-from lth.files import damaged
+from lth.files import damaged, lock, read_json
 from lth.store.store import Store
 
 #: Seconds for which what a running experiment may just have come upon is left alone.
@@ -50,6 +48,7 @@ class Item:
     about: dict[str, Any] = field(default_factory=dict)
 
     def json(self) -> dict:
+        """Return it as the list prints it with json=true."""
         return {
             "kind": self.kind,
             "name": self.name,
@@ -62,13 +61,13 @@ class Item:
 
 
 def inventory(root: Path, outputs: Path) -> list[Item]:
-    """Everything in a store, with the experiments that need it.
+    """Return everything in a store, with the experiments that need it.
 
     Raises:
         UserError: there is no store, or what an experiment needs cannot be read.
     """
     if not root.is_dir():
-        raise UserError(f"{root} is no store; give its folder with --store, or that of the experiments with --outputs")
+        raise UserError(f"{root} is no store: give its folder as store=, or that of the experiments as outputs=")
     needed = needs(root, experiments(root, outputs))
     items = []
     for folder, kind in KINDS.items():
@@ -80,45 +79,46 @@ def inventory(root: Path, outputs: Path) -> list[Item]:
 
 
 def entries(folder: Path) -> list[Path]:
+    """Return what lies in a folder, sorted; nothing where there is no folder."""
     with contextlib.suppress(FileNotFoundError):
         return sorted(folder.iterdir())
     return []
 
 
 def size_and_time(path: Path) -> tuple[int, float]:
-    """Bytes in a file or folder, and when it was last of use: the store touches a round that it gives out."""
-    own = path.stat()
+    """Return the bytes in a file or folder and when it was last used: the store touches a round that it gives out."""
+    stat = path.stat()
     if not path.is_dir():
-        return own.st_size, own.st_mtime
-    with os.scandir(path) as found:
-        files = [file.stat(follow_symlinks=False) for file in found]
-    return sum(file.st_size for file in files), max([own.st_mtime, *(f.st_mtime for f in files)])
+        return stat.st_size, stat.st_mtime
+    with os.scandir(path) as listing:
+        files = [file.stat(follow_symlinks=False) for file in listing]
+    return sum(file.st_size for file in files), max([stat.st_mtime, *(file.st_mtime for file in files)])
 
 
 def about(item: Item) -> dict[str, Any]:
-    """Of a round: number, density and WERs, and its init; of a round in training, whose it is."""
+    """Return what a listing says of a round: number, density, WERs and init; of one in training, whose it is."""
     if item.kind == "unfinished":
         with contextlib.suppress(OSError):
             return {"owner": (item.path / "owner").read_text()}
     if item.kind not in ("round", "record"):
         return {}
     try:
-        metrics = json.loads((item.path / "metrics.json").read_text(encoding="utf-8"))
-        found = {name: metrics.get(name) for name in ("round", "density", "dev_wer", "test_wer", "trained_by")}
-        return {**found, "init": metrics["inputs"]["init"]}
-    except (OSError, ValueError, KeyError, TypeError):
+        metrics = read_json(item.path / "metrics.json")
+        names = ("round", "density", "dev_wer", "test_wer", "trained_by")
+        return {**{name: metrics.get(name) for name in names}, "init": metrics["inputs"]["init"]}
+    except (UserError, KeyError, TypeError):
         return {}
 
 
 def experiments(root: Path, outputs: Path) -> list[Path]:
-    """The folders of all experiments that may use a store.
+    """Return the folders of all experiments that may use a store.
 
     Raises:
         UserError: one of them lies on another machine and cannot be seen from here.
     """
     folders = {path.parent.resolve() for path in outputs.glob("*/experiment.json")}
     for path in entries(root / "experiments"):
-        user = document(path)
+        user = read_state(path)
         folder = Path(user["folder"])
         if (folder / "experiment.json").is_file():
             folders.add(folder)
@@ -128,39 +128,40 @@ def experiments(root: Path, outputs: Path) -> list[Path]:
 
 
 def needs(root: Path, folders: Iterable[Path]) -> dict[Path, set[str]]:
-    """What of the store the experiments need: path -> their folders."""
+    """Return what of the store the experiments need: path -> their folders."""
     needed: dict[Path, set[str]] = defaultdict(set)
-    heard: dict[str, list[Path]] = defaultdict(list)  # a round's key -> what it hears in noise
+    transcripts: dict[str, list[Path]] = defaultdict(list)  # a round's key -> what it hears in noise
     for path in entries(root / "transcripts"):
-        heard[path.name.partition("-")[0]].append(path)
+        transcripts[path.name.partition("-")[0]].append(path)
     for folder in folders:
-        state = document(folder / "experiment.json")
-        found = [root / kind / key for key in state.get("keys", []) for kind in ("rounds", "records")]
-        found += [path for key in state.get("keys", []) for path in heard[key]]
-        found += [root / "inits" / str(state.get("init")), root / "rounds" / str(state.get("rewind"))]
-        found += entries(folder / "rounds")  # links
-        found += [(folder / file).parent for file in recorded_files(folder)]
-        for path in found:
+        state = read_state(folder / "experiment.json")
+        paths = [root / kind / key for key in state.get("keys", []) for kind in ("rounds", "records")]
+        paths += [path for key in state.get("keys", []) for path in transcripts[key]]
+        paths += [root / "inits" / str(state.get("init")), root / "rounds" / str(state.get("rewind"))]
+        paths += entries(folder / "rounds")  # links
+        paths += [(folder / file).parent for file in recorded_files(folder)]
+        for path in paths:
             needed[path.resolve()].add(str(folder))
     return needed
 
 
 def recorded_files(folder: Path) -> Iterator[str]:
-    """The files that the W&B records of an experiment upload, relative to its folder."""
+    """Yield the files that the W&B records of an experiment upload, relative to its folder."""
     for path in folder.glob("wandb/records/*/record.json"):
-        for artifact in document(path).get("artifacts", []):
+        for artifact in read_json(path).get("artifacts", []):
             yield from artifact["files"].values()
 
 
-def document(path: Path) -> dict:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}); mend or remove it first") from error
+def read_state(path: Path) -> dict:
+    """Return the content of a JSON file that says what is needed; nothing is removed where it is not there."""
+    state = read_json(path)
+    if not state:
+        raise UserError(f"{path} is gone or empty, so what it needs is not known: give the command again")
+    return state
 
 
 def problems(items: Iterable[Item]) -> list[str]:
-    """What is wrong with the rounds, records and inits, every file checked against its checksum."""
+    """Return what is wrong with the rounds, records and inits, every file checked against its checksum."""
     return [problem for item in items if item.kind in SEALED and (problem := damaged(item.path))]
 
 
@@ -172,7 +173,7 @@ def prune(root: Path, outputs: Path, keep_days: float, *, dry_run: bool = False)
     """
     items = inventory(root, outputs)
     folders = experiments(root, outputs)
-    states = [document(folder / "experiment.json") for folder in folders]
+    states = [read_state(folder / "experiment.json") for folder in folders]
     unfinished = {state.get("id") for state in states if not state.get("finished")}
     age = max(keep_days * 86400, GRACE if any(map(running, folders)) else 0)
     before = time.time() - age
@@ -189,21 +190,21 @@ def prune(root: Path, outputs: Path, keep_days: float, *, dry_run: bool = False)
     if not dry_run:
         remove_locks(Store(root))
         for path in entries(root / "experiments"):
-            if not (Path(document(path)["folder"]) / "experiment.json").is_file():  # on this machine, or we had stopped
+            folder = Path(read_state(path)["folder"])
+            if not (folder / "experiment.json").is_file():  # on this machine, or `experiments` had raised
                 path.unlink()
     return removed
 
 
 def running(folder: Path) -> bool:
-    """Whether a process plays this experiment now."""
-    try:
-        with (folder / ".lock").open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
+    """Return whether a process runs this experiment now."""
+    if not (folder / ".lock").exists():
         return False
-    return False
+    try:
+        with lock(folder / ".lock", wait=False) as held:
+            return not held
+    except OSError:  # somebody else's, and not for us to write
+        return False
 
 
 def remove(store: Store, item: Item) -> bool:

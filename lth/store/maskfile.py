@@ -62,7 +62,7 @@ def save_mask(path: Path, mask: Mask, meta: dict) -> None:
 
 
 def load_mask(path: Path) -> tuple[Mask, dict]:
-    """The mask and meta that `save_mask` wrote to `path`. Nothing in the file names another file or runs.
+    """Return the mask and meta that `save_mask` wrote to `path`. Nothing in the file names another file or runs.
 
     Raises:
         CorruptMask: the file is foreign, cut off or changed.
@@ -90,7 +90,7 @@ def load_mask(path: Path) -> tuple[Mask, dict]:
 
 
 def parse(body: bytes) -> tuple[Mask, dict]:
-    """What follows the checksum, every size in it checked before anything of that size is made."""
+    """Return the mask and meta in what follows the checksum; every size is checked before anything so large is made."""
     start = 4 + int.from_bytes(body[:4], "little")
     header = json.loads(body[4:start])
     layers, total = {}, 0
@@ -110,7 +110,7 @@ def parse(body: bytes) -> tuple[Mask, dict]:
 
 
 def encode(bits: np.ndarray) -> tuple[str, bytes]:
-    """A flat bool array as its code and compressed frame, the smaller of the two ways to say it."""
+    """Return a flat bool array as its code and compressed frame, whichever code is the smaller."""
     compress = zstandard.ZstdCompressor(level=LEVEL).compress
     code = "kept" if 2 * np.count_nonzero(bits) <= bits.size else "pruned"
     rare = np.flatnonzero(bits if code == "kept" else ~bits)
@@ -123,7 +123,7 @@ def encode(bits: np.ndarray) -> tuple[str, bytes]:
 
 
 def decode(code: str, frame: bytes, size: int) -> np.ndarray:
-    """The flat bool array of `size` weights that `encode` made `frame` of."""
+    """Return the flat bool array of `size` weights that `encode` made `frame` of."""
     require(code in ("bits", "kept", "pruned"), "an unknown code")
     # The decompressor allocates what the frame declares; no gap takes less than one weight.
     declared, packed = zstandard.frame_content_size(frame), math.ceil(size / 8)
@@ -142,5 +142,6 @@ def decode(code: str, frame: bytes, size: int) -> np.ndarray:
 
 
 def require(true: bool, otherwise: str) -> None:
+    """Raise ValueError with what is wrong unless `true`."""
     if not true:
         raise ValueError(otherwise)

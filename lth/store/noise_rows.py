@@ -40,6 +40,7 @@ class NoiseRow:
 
     @property
     def condition(self) -> str:
+        """Return the noise in words, such as "10 dB"."""
         return condition_text(self.kind, self.value)
 
 
@@ -49,7 +50,7 @@ COUNTS = ("round", "errors", "words", "utterances")
 
 
 def condition_text(kind: str, value: float | None) -> str:
-    """'clean', 'level 0.25' or '10 dB'."""
+    """Return a noise in words: 'clean', 'level 0.25' or '10 dB'."""
     return {"none": "clean", "level": f"level {value or 0:g}", "snr": f"{value or 0:g} dB"}[kind]
 
 
@@ -64,7 +65,7 @@ def write_noise_csv(path: Path, rows: Sequence[NoiseRow]) -> None:
 
 
 def read_noise_csv(path: Path) -> list[NoiseRow]:
-    """The rows of a `noise.csv`.
+    """Return the rows of a `noise.csv`.
 
     Raises:
         UserError: no such file, a missing column, or a value that is not a number.

@@ -13,7 +13,7 @@ T = TypeVar("T")
 def read_records(
     path: str | Path, columns: Sequence[str], make: Callable[[dict[str, str]], T], *, missing: str, damaged: str
 ) -> list[T]:
-    """What ``make`` makes of each line.
+    """Return what ``make`` makes of each line.
 
     Args:
         missing, damaged: what the user is told where there is no file, and where ``make`` raises.

@@ -40,38 +40,38 @@ class Row:
 
     @classmethod
     def from_metrics(cls, metrics: Mapping[str, Any], number: int | None = None, *, reused: bool = False) -> "Row":
-        """The row of a round's `metrics.json`; its first entry under `tests` is the primary test set.
+        """Return the row of a round's `metrics.json`; its first entry under `tests` is the primary test set.
 
         `number` is the round's number in this experiment, if it is not the one it was first trained as.
         """
         tests = metrics.get("tests", {})
-        further = [(name, tests[own]) for own, name in list(set_names(tests).items())[1:]]
-        values = {name: metrics.get(name) for name in COLUMNS}
+        further = [(shown, tests[name]) for name, shown in list(set_names(tests).items())[1:]]
+        values: dict[str, Any] = {name: metrics.get(name) for name in COLUMNS}
         values |= {"reused": reused, "round": metrics["round"] if number is None else number}
         return cls(**values, further={name: (s["wer"], s["cer"]) for name, s in further})
 
 
 def set_names(tests: Iterable[str]) -> dict[str, str]:
-    """What test sets are called here: a corpus's first, its primary, "test"; every other by its own name."""
-    return {own: ("test" if n == 0 else "test-2" if own == "test" else own) for n, own in enumerate(tests)}
+    """Return the names of test sets in tables: "test" for a corpus's first, its primary; every other has its own."""
+    return {name: ("test" if n == 0 else "test-2" if name == "test" else name) for n, name in enumerate(tests)}
 
 
 COLUMNS = tuple(f.name for f in fields(Row) if f.name != "further")
 
 
 def dense(rows: Iterable[Row]) -> Row | None:
-    """The round that keeps every weight, or None (a transferred ticket has none)."""
+    """Return the round that keeps every weight, or None (a transferred ticket has none)."""
     return next((row for row in rows if row.density == 1), None)
 
 
 def wins(row: Row, rows: Iterable[Row]) -> bool:
-    """Whether `row` is a winning ticket: pruned, and on dev no worse than the dense round among `rows`."""
+    """Return whether `row` is a winning ticket: pruned, and on dev no worse than the dense round among `rows`."""
     reference = dense(rows)
     return reference is not None and row.density < 1 and row.dev_wer <= reference.dev_wer
 
 
 def winning(rows: Sequence[Row]) -> tuple[Row | None, Row | None]:
-    """(extreme, best): the sparsest ticket that wins, and the ticket with the lowest dev WER.
+    """Return (extreme, best): the sparsest ticket that wins, and the ticket with the lowest dev WER.
 
     Only dev decides; test is never looked at. Equal dev WERs go to the sparser ticket. The dense round is no
     ticket. `best` need not win. None where there is no such ticket; a ticket whose dev WER is NaN is none.
@@ -83,7 +83,7 @@ def winning(rows: Sequence[Row]) -> tuple[Row | None, Row | None]:
 
 
 def note(row: Row, rows: Sequence[Row]) -> str:
-    """'dense', 'extreme', 'best', 'extreme, best' or nothing."""
+    """Return what a round is: 'dense', 'extreme', 'best', 'extreme, best' or nothing."""
     if row.density == 1:
         return "dense"
     return ", ".join(name for name, chosen in zip(("extreme", "best"), winning(rows), strict=True) if row is chosen)
@@ -104,7 +104,7 @@ def write_csv(path: str | Path, rows: Sequence[Row]) -> None:
 
 
 def read_csv(path: str | Path) -> list[Row]:
-    """The rows of a `rounds.csv`. `winning` and `note` are not read: they follow from the rest.
+    """Return the rows of a `rounds.csv`. `winning` and `note` are not read: they follow from the rest.
 
     Raises:
         UserError: no such file, a missing column, or a value that is not a number.
@@ -114,7 +114,7 @@ def read_csv(path: str | Path) -> list[Row]:
 
 
 def summary_table(rows: Sequence[Row]) -> Table:
-    """The table a run ends with, at most 80 columns wide for one test set; error rates in percent."""
+    """Return the table a run ends with, at most 80 columns wide for one test set; error rates in percent."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), show_edge=False, pad_edge=False)
     table.caption = "Rates in %. Dev alone decides extreme and best; test is only reported."
     table.caption_justify = "left"
@@ -144,7 +144,7 @@ def summary_table(rows: Sequence[Row]) -> Table:
 
 
 def density_text(density: float) -> str:
-    """A density in percent with three digits: '100', '32.8', '4.40', '0.86'."""
+    """Return a density in percent with three digits: '100', '32.8', '4.40', '0.86'."""
     percent = 100 * density
     if percent == 100:
         return "100"
@@ -152,7 +152,7 @@ def density_text(density: float) -> str:
 
 
 def rate_text(rate: float | None) -> str:
-    """An error rate in percent: '5.43', '100.0', '' where there is none."""
+    """Return an error rate in percent: '5.43', '100.0', '' where there is none."""
     if rate is None:
         return ""
     return f"{100 * rate:.1f}" if rate >= 1 else f"{100 * rate:.2f}"

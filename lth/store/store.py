@@ -13,11 +13,10 @@ by a resumed experiment, not by the next experiment, not by another trial of a s
     store/locks/          one lock a key, held while a round is trained
     store/experiments/    where the folders of the experiments are that use this store
 
-``python -m lth store list | verify | prune`` keeps house.
+``python -m lth store do=list|verify|prune`` keeps house.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import logging
@@ -25,14 +24,14 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from lth.errors import UserError
-from lth.files import damaged, sync, write_sums, write_text
+from lth.files import damaged, lock, read_json, read_jsonl, sync, write_sums, write_text
 
 if TYPE_CHECKING:  # torch takes seconds to import, and housekeeping does without
     from torch import Tensor
@@ -40,9 +39,10 @@ if TYPE_CHECKING:  # torch takes seconds to import, and housekeeping does withou
     from lth.tickets.mask import Mask
 
 log = logging.getLogger(__name__)
+WAITING = "another process is training round %s; waiting for it"
 
 #: Raised by hand whenever a change to the code can change what a round computes; it enters every round's key.
-RESULT_VERSION = 1
+RESULT_VERSION = 2
 
 
 class CorruptRound(UserError):
@@ -56,31 +56,19 @@ def verify(folder: Path) -> None:
 
 
 def round_key(inputs: Mapping) -> str:
-    """The key of the round that has these JSON-able inputs: 32 hex digits of their SHA-256."""
+    """Return the key of the round that has these JSON-able inputs: 32 hex digits of their SHA-256."""
     canonical = json.dumps(inputs, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
 
 def tensors_digest(tensors: "Mapping[str, Tensor]") -> str:
-    """SHA-256 over names, types, shapes and values."""
+    """Return the SHA-256 over names, types, shapes and values, in hexadecimal."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name].detach().contiguous().cpu()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).numpy())
+        digest.update(tensor.reshape(-1).numpy().data)
     return digest.hexdigest()
-
-
-def read_jsonl(path: Path) -> list[dict]:
-    """The rows of a JSON-lines file."""
-    with path.open(encoding="utf-8") as lines:
-        return json.loads(f"[{','.join(lines)}]")  # in one call: several times as fast as line by line
-
-
-def write_jsonl(path: Path, rows: Iterable[Mapping]) -> None:
-    """One JSON object a line."""
-    with path.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 @dataclass(frozen=True)
@@ -91,22 +79,27 @@ class StoredRound:
 
     @property
     def key(self) -> str:
+        """Return the round's key: the name of its folder."""
         return self.path.name
 
     @cached_property
     def metrics(self) -> dict:
-        return json.loads((self.path / "metrics.json").read_text(encoding="utf-8"))
+        """Return its `metrics.json`: densities, scores, and what it was made from."""
+        return read_json(self.path / "metrics.json")
 
     def mask(self) -> "Mask":
+        """Return its mask."""
         from lth.store.maskfile import load_mask
 
         return load_mask(self.path / "mask.lth")[0]
 
     @property
     def has_weights(self) -> bool:
+        """Return whether its trained weights are here; a record that came back from W&B has none."""
         return (self.path / "weights.safetensors").is_file()
 
     def weights(self) -> "dict[str, Tensor]":
+        """Return its trained weights by name; CorruptRound where they are damaged."""
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
@@ -119,8 +112,8 @@ class StoredRound:
             ) from error
 
     @property
-    def point(self) -> Path | None:
-        """With late rewinding: the file of the early weights that the round rewinds to, where the store has it."""
+    def rewind_weights(self) -> Path | None:
+        """Return the file of the early weights that late rewinding returns to; None without it, or where it is gone."""
         late = self.metrics["inputs"].get("rewind", {})
         if "epoch" not in late or not re.fullmatch("[0-9a-f]{32}", str(late.get("of"))):  # W&B may have sent it
             return None
@@ -128,9 +121,11 @@ class StoredRound:
         return file if file.is_file() else None
 
     def hypotheses(self) -> list[dict]:
+        """Return what it hears: a row an utterance of dev and of every test set."""
         return read_jsonl(self.path / "hypotheses.jsonl")
 
     def history(self) -> list[dict]:
+        """Return the rows of its training's history, in order."""
         return read_jsonl(self.path / "history.jsonl")
 
 
@@ -141,20 +136,30 @@ class Store:
         self.root = Path(root)
 
     def find(self, key: str, *, weights: bool = False) -> StoredRound | None:
-        """The round with this key, its files checked; a damaged one is set aside, named, and counts as absent.
+        """Return the round with this key, its files checked; a damaged one is set aside, named, and counts as absent.
 
-        Without ``weights``, the record of a round will do that came back from W&B without them.
+        Without ``weights``, a record that came back from W&B without them counts too.
         """
         for kind in ("rounds",) if weights else ("rounds", "records"):
             folder = self.root / kind / key
-            if self._sound(folder):
+            if self._intact(folder):
                 with contextlib.suppress(OSError):  # when it was last of use, for housekeeping
                     os.utime(folder)
                 return StoredRound(folder)
         return None
 
+    def __getitem__(self, key: str) -> StoredRound:
+        """Return the round with this key, its files checked.
+
+        Raises:
+            CorruptRound: there is none that is whole.
+        """
+        if stored := self.find(key):
+            return stored
+        raise CorruptRound(f"{self.root / 'rounds' / key} is not whole; run the experiment again to rebuild it")
+
     def partial(self, key: str, owner: str) -> Path:
-        """Where a round in training keeps its checkpoint; ``owner`` is the experiment that trains it."""
+        """Return where a round in training keeps its checkpoint; ``owner`` is the experiment that trains it."""
         folder = self.root / "partial" / key
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "owner").write_text(owner)
@@ -167,7 +172,7 @@ class Store:
 
     @contextlib.contextmanager
     def adding(self, key: str, *, weights: bool = True) -> Iterator[Path]:
-        """An empty folder to fill; leaving the block seals it and makes it the round ``key`` in one step.
+        """Yield an empty folder to fill; leaving the block seals it and makes it the round ``key`` in one step.
 
         Without ``weights`` it becomes only the record of that round.
         """
@@ -177,13 +182,13 @@ class Store:
             shutil.rmtree(self.root / "partial" / key, ignore_errors=True)
 
     def transcript(self, name: str) -> Path | None:
-        """The folder of what a round hears in some noise, its files checked; ``name`` begins with the round's key."""
+        """Return the folder of what a round hears in some noise, checked; ``name`` begins with the round's key."""
         folder = self.root / "transcripts" / name
-        return folder if self._sound(folder) else None
+        return folder if self._intact(folder) else None
 
     @contextlib.contextmanager
     def adding_transcript(self, name: str) -> Iterator[Path]:
-        """An empty folder to fill; leaving the block seals it."""
+        """Yield an empty folder to fill; leaving the block seals it."""
         with self._adding(self.root / "transcripts" / name) as folder:
             yield folder
 
@@ -192,34 +197,22 @@ class Store:
         from safetensors.torch import save_file
 
         folder = self.root / "inits" / tensors_digest(tensors)
-        if not self._sound(folder):
+        if not self._intact(folder):
             with self._adding(folder) as new:
                 save_file({name: t.contiguous() for name, t in tensors.items()}, new / "init.safetensors")
         return folder / "init.safetensors"
 
     @contextlib.contextmanager
     def lock(self, key: str, *, wait: bool = True) -> Iterator[bool]:
-        """Held by whoever trains the round; the system releases it when that process dies, however it dies.
+        """Hold the lock of whoever trains the round; the system releases it when that process dies, however it dies.
 
-        Yields whether it is held: always, unless it is not worth the ``wait``.
+        Yields whether it is held; without ``wait`` it may not be.
         """
         path = self.root / "locks" / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        while True:
-            with path.open("w") as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    if not wait:
-                        yield False
-                        return
-                    log.warning("another process is training round %s; waiting for it", key[:8])
-                    fcntl.flock(file, fcntl.LOCK_EX)
-                if _is(path, file):
-                    yield True
-                    return
+        with lock(path, wait=wait, waiting=lambda: log.warning(WAITING, key[:8])) as held:
+            yield held
 
-    def _sound(self, folder: Path) -> bool:
+    def _intact(self, folder: Path) -> bool:
         if not folder.is_dir():
             return False
         problem = damaged(folder)
@@ -247,11 +240,3 @@ class Store:
             sync(folder.parent)
         finally:
             shutil.rmtree(new, ignore_errors=True)
-
-
-def _is(path: Path, file: IO) -> bool:
-    """Whether the open file is still what lies at ``path``: housekeeping removes locks that nobody holds."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
-    except FileNotFoundError:
-        return False

@@ -21,7 +21,7 @@ Allocation = Callable[[Mapping[str, int], Layers, float, Shapes], list[Pool]]
 
 @dataclass(frozen=True)
 class Global:
-    """One pool of everything: the weakest weights go, wherever they are."""
+    """Take the weights from one pool of everything: the weakest go, wherever they are."""
 
     def __call__(
         self, survivors: Mapping[str, int], layers: Layers, amount: float, shapes: Shapes | None = None
@@ -32,7 +32,7 @@ class Global:
 
 @dataclass(frozen=True)
 class Layerwise:
-    """Consecutive groups of equally many layers, front to back, pruned in proportion to their ratios.
+    """Prune consecutive groups of equally many layers, front to back, in proportion to their ratios.
 
     With `normalize` group g prunes ``ratios[g] * c * amount``, c such that the whole model loses exactly
     ``round(amount * survivors)`` weights. Without it it prunes ``ratios[g] * amount``, rounded for every
@@ -80,9 +80,16 @@ class Layerwise:
         return [((name,), count) for name, count in counts.items()]
 
 
+def uniform() -> Layerwise:
+    """Make the allocation by which every parameter loses the same share."""
+    return Layerwise([1])
+
+
 @dataclass(frozen=True)
 class ERK:
-    """Erdos-Renyi-kernel (Evci et al. 2020, RigL, section 3): density in proportion to sum(shape) / prod(shape).
+    """Give each parameter a density in proportion to sum(shape) / prod(shape).
+
+    Erdos-Renyi-kernel (Evci et al. 2020, RigL, section 3).
 
     Small and narrow parameters stay denser. What a parameter would keep beyond its survivors is spread over the
     others by the same rule, so that the whole model loses exactly ``round(amount * survivors)`` weights; since
@@ -112,7 +119,7 @@ class ERK:
 
 @dataclass(frozen=True)
 class Excluding:
-    """Parameters that stay as they are; the others lose what the whole model is to lose.
+    """Leave some parameters as they are; the others lose what the whole model is to lose.
 
     Args:
         patterns: a parameter's name, a module's (``convs.0`` is all that begins with ``convs.0.``), or a shell
@@ -140,23 +147,23 @@ class Excluding:
 
 
 def matching(patterns: Iterable[str], names: Sequence[str]) -> set[str]:
-    """The names that a pattern of `Excluding` means.
+    """Return the names that a pattern of `Excluding` means.
 
     Raises:
         ValueError: a pattern means none of them.
     """
-    found: set[str] = set()
+    matched: set[str] = set()
     for pattern in patterns:
-        these = {name for name in names if name == pattern or name.startswith(f"{pattern}.")}
-        these |= {name for name in names if fnmatchcase(name, pattern)}
-        if not these:
+        by_pattern = {name for name in names if name == pattern or name.startswith(f"{pattern}.")}
+        by_pattern |= {name for name in names if fnmatchcase(name, pattern)}
+        if not by_pattern:
             raise ValueError(f"exclude: {pattern} is none of the prunable parameters {', '.join(names)}.")
-        found |= these
-    return found
+        matched |= by_pattern
+    return matched
 
 
 def split(layers: Layers, groups: int) -> list[Layers]:
-    """`layers` in consecutive groups, the first ones a layer longer where they do not divide evenly.
+    """Return `layers` in consecutive groups, the first ones a layer longer where they do not divide evenly.
 
     Raises:
         ValueError: there are fewer layers than groups.
@@ -169,7 +176,7 @@ def split(layers: Layers, groups: int) -> list[Layers]:
 
 
 def apportion(total: int, shares: Mapping[str, Fraction]) -> dict[str, int]:
-    """`shares`, which sum to `total`, as whole numbers by the largest remainder; ties go to the first."""
+    """Round `shares`, which sum to `total`, to whole numbers by the largest remainder; ties go to the first."""
     counts = {name: int(share) for name, share in shares.items()}
     by_remainder = sorted(shares, key=lambda name: counts[name] - shares[name])
     for name in by_remainder[: total - sum(counts.values())]:
@@ -177,37 +184,38 @@ def apportion(total: int, shares: Mapping[str, Fraction]) -> dict[str, int]:
     return counts
 
 
-def rehearse(
+def simulate(
     allocation: Allocation,
-    share: Callable[[int, int], float],
+    fraction_to_prune: Callable[[int, int], float],
     rounds: int,
     survivors: Mapping[str, int],
     layers: Layers,
     shapes: Shapes,
-    room: Mapping[str, int],
+    max_prunable: Mapping[str, int],
 ) -> list[float]:
-    """The share of round 0's weights left after each round, by counting alone: what cannot work is refused before
-    training.
+    """Return the share of round 0's weights left after each round, by counting alone.
+
+    What cannot work is refused before training.
 
     Exact where single weights are pruned: totals do not depend on which weights of a pool go.
 
     Args:
         allocation: how each round's amount is spread.
-        share: (round, survivors of the round before) -> the share of those that it prunes.
+        fraction_to_prune: (round, survivors of the round before) -> the share of those that the round prunes.
         rounds: how many.
         survivors: the weights each prunable parameter starts with.
         layers: their names by layer.
         shapes: of the parameters.
-        room: how many of its weights each may lose in all.
+        max_prunable: how many of its weights each parameter may lose in all.
 
     Raises:
-        ValueError: the allocation refuses a round, or asks for more than there is room for.
+        ValueError: the allocation refuses a round, or asks for more weights than may go.
     """
-    first, left, room, densities = survivors, dict(survivors), dict(room), []
+    left, prunable, densities = dict(survivors), dict(max_prunable), []
     for number in range(1, rounds + 1):
-        amount = share(number, sum(left.values()))
+        amount = fraction_to_prune(number, sum(left.values()))
         for names, count in allocation(left, layers, amount, shapes) if amount else []:
-            free = sum(room[name] for name in names)
+            free = sum(prunable[name] for name in names)
             if count > free:
                 where = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
                 floor = (sum(left[name] for name in names) - free) / sum(prod(shapes[name]) for name in names)
@@ -216,9 +224,9 @@ def rehearse(
                     f"down to a density of {floor:.2%}: prune less or play fewer rounds."
                 )
             for name in names:
-                taken = min(count, room[name])
+                taken = min(count, prunable[name])
                 left[name] -= taken
-                room[name] -= taken
+                prunable[name] -= taken
                 count -= taken
-        densities.append(sum(left.values()) / sum(first.values()))
+        densities.append(sum(left.values()) / sum(survivors.values()))
     return densities

@@ -12,7 +12,7 @@ from lth.tickets.mask import Mask
 
 
 class Change(NamedTuple):
-    """Weights looked at; those whose sign is the same before and after; those that are larger in magnitude after."""
+    """Count what training did to weights: how many there are, kept their sign, and are larger in magnitude after it."""
 
     weights: int
     same_sign: int
@@ -23,23 +23,23 @@ class Change(NamedTuple):
 
     @property
     def signs(self) -> float | None:
-        """Share of the weights that kept their sign."""
+        """Return the share of the weights that kept their sign."""
         return self.same_sign / self.weights if self.weights else None
 
     @property
     def growth(self) -> float | None:
-        """Share of the weights that grew in magnitude."""
+        """Return the share of the weights that grew in magnitude."""
         return self.grown / self.weights if self.weights else None
 
 
 def change(before: Tensor, after: Tensor, bits: Tensor) -> Change:
-    """What training changed in the weights of one parameter that `bits` keeps."""
+    """Return what training changed in the weights of one parameter that `bits` keeps."""
     before, after = before[bits], after[bits]
     return Change(before.numel(), int((before.sign() == after.sign()).sum()), int((after.abs() > before.abs()).sum()))
 
 
 def effective_rank(weights: Tensor) -> float:
-    """exp of the entropy of the normalised singular values (Roy and Vetterli 2007, definition 1).
+    """Return exp of the entropy of the normalised singular values (Roy and Vetterli 2007, definition 1).
 
     Between 0 for zeros, 1 for a matrix of rank one, and min(rows, columns) for equal singular values. A parameter of
     more than two dimensions is the matrix (out, in * kernel).
@@ -56,44 +56,45 @@ def effective_rank(weights: Tensor) -> float:
 
 
 class Units(NamedTuple):
-    """The units of one module; each tensor is (units,) bool.
+    """The units of one module that are cut off; each tensor is (units,) bool.
 
-    `deaf`: no weight comes in. `unread`: no weight takes what comes out; None where it is not known who reads it.
+    `no_input`: no weight comes in. `no_reader`: no weight takes what comes out; None where it is not known who reads
+    it.
     """
 
-    deaf: Tensor
-    unread: Tensor | None
+    no_input: Tensor
+    no_reader: Tensor | None
 
     @property
     def dead(self) -> Tensor:
-        """Deaf or unread: it says the same to everything it is asked, or nobody listens."""
-        return self.deaf if self.unread is None else self.deaf | self.unread
+        """Return the units without input or reader: their output is always the same, or nothing takes it."""
+        return self.no_input if self.no_reader is None else self.no_input | self.no_reader
 
 
 def units(mask: Mask) -> dict[str, Units]:
-    """The units of every module that the mask names: filters, rows of a matrix, recurrent units with all their gates.
+    """Return the units of every module that the mask names: filters, rows of a matrix, recurrent units with all gates.
 
-    A recurrent unit is deaf when its rows of every gate are gone from both its matrices, and unread when its column
-    of every gate is gone from the recurrent matrix, and from the next layer.
+    A recurrent unit has no input when its rows of every gate are gone from both its matrices, and no reader when its
+    column of every gate is gone from the recurrent matrix, and from the next layer.
     """
     inputs = {name: recurrent(name) for name in mask if recurrent(name) != name}
     layers = _chain(mask, list(inputs))
-    found = {}
+    by_module = {}
     for name, hidden in inputs.items():
         alive = _rows(mask, name)
-        if hidden in mask:
+        if hidden is not None and hidden in mask:
             alive = alive | _rows(mask, hidden)
-        unread = None
+        no_reader = None
         if layers is not None:
             place = next(n for n, layer in enumerate(layers) if name in layer)
             if place + 1 == len(layers):  # what the last layer says is the output
-                unread = torch.zeros_like(alive)
+                no_reader = torch.zeros_like(alive)
             else:
-                unread = ~torch.stack([_read(mask[reader], len(alive)) for reader in layers[place + 1]]).any(0)
-                if hidden in mask:
-                    unread &= ~_read(mask[hidden], len(alive))
-        found[name.rpartition(".")[0]] = Units(~alive, unread)
-    return found
+                no_reader = ~torch.stack([_read(mask[reader], len(alive)) for reader in layers[place + 1]]).any(0)
+                if hidden is not None and hidden in mask:
+                    no_reader &= ~_read(mask[hidden], len(alive))
+        by_module[name.rpartition(".")[0]] = Units(~alive, no_reader)
+    return by_module
 
 
 def _rows(mask: Mask, name: str) -> Tensor:
@@ -120,10 +121,10 @@ def _chain(mask: Mask, names: Sequence[str]) -> list[list[str]] | None:
         layers.setdefault(module.rpartition(".")[0] or module, []).append(name)
     if not any(recurrent(name) for name in names):
         return None
-    found = list(layers.values())
-    outputs = [{len(_rows(mask, name)) for name in layer} for layer in found]
-    columns = [{matrix(tuple(mask[name].shape))[1] for name in layer} for layer in found]
+    chain = list(layers.values())
+    outputs = [{len(_rows(mask, name)) for name in layer} for layer in chain]
+    columns = [{matrix(tuple(mask[name].shape))[1] for name in layer} for layer in chain]
     if any(len(sizes) > 1 for sizes in (*outputs, *columns)):
         return None
     fits = all(b % a == 0 for (a,), (b,) in zip(outputs, columns[1:], strict=False))
-    return found if fits else None
+    return chain if fits else None

@@ -13,7 +13,9 @@ That is all it takes to draw or shuffle masks in whole groups: see `shuffled`. A
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from math import prod
+from operator import add
 
 import torch
 from torch import Generator, Tensor
@@ -123,7 +125,7 @@ class SharedRows:
         return self.shapes[self.names[0]][0]
 
     def sums(self, values: Mapping[str, Tensor]) -> Tensor:
-        return sum(values[name].flatten(1).sum(1, dtype=torch.float64) for name in self.names)
+        return reduce(add, (values[name].flatten(1).sum(1, dtype=torch.float64) for name in self.names))
 
     def spread(self, values: Tensor) -> dict[str, Tensor]:
         return {name: values[:, None].expand(self.shapes[name]) for name in self.names}
@@ -136,12 +138,12 @@ Cluster = Tiles | RecurrentUnits | SharedRows
 
 
 def matrix(shape: Shape) -> tuple[int, int]:
-    """(out, in * kernel)."""
+    """Return the shape of a parameter as the matrix (out, in * kernel)."""
     return (1, prod(shape)) if len(shape) < 2 else (shape[0], prod(shape[1:]))
 
 
 def recurrent(name: str) -> str | None:
-    """The recurrent matrix that belongs to an input or recurrent matrix of torch's LSTM, GRU or RNN, else None."""
+    """Return the recurrent matrix beside an input or recurrent matrix of torch's LSTM, GRU or RNN, else None."""
     module, dot, parameter = name.rpartition(".")
     if parameter.startswith(("weight_ih", "weight_hh")):
         return f"{module}{dot}{parameter.replace('weight_ih', 'weight_hh')}"
@@ -149,20 +151,20 @@ def recurrent(name: str) -> str | None:
 
 
 def siblings(name: str, shapes: Shapes) -> tuple[str, ...]:
-    """All gates' matrices of the minGRU or minLSTM that this is a gate's matrix of, in order; else none.
+    """Return all gates' matrices, in order, of the minGRU or minLSTM that this is a gate's matrix of; else none.
 
     Told by the names of `lth.models.mingru`: ``candidate`` beside ``gate``, or beside ``forget`` and ``input``.
     """
     module, _, gate = name.removesuffix(".weight").rpartition(".")
     for names in (("candidate", "gate"), ("candidate", "forget", "input")):
-        found = tuple(f"{module}.{one}.weight" for one in names)
-        if gate in names and all(one in shapes for one in found):
-            return found
+        matrices = tuple(f"{module}.{name}.weight" for name in names)
+        if gate in names and all(name in shapes for name in matrices):
+            return matrices
     return ()
 
 
 def gates(name: str, shapes: Shapes) -> int:
-    """How many gates are stacked in this parameter: 4 for an LSTM, 3 for a GRU, 1 elsewhere.
+    """Return how many gates are stacked in this parameter: 4 for an LSTM, 3 for a GRU, 1 elsewhere.
 
     Told by the shape of ``weight_hh``, (gates * units, units).
     """
@@ -171,7 +173,7 @@ def gates(name: str, shapes: Shapes) -> int:
 
 
 def shuffled(clusters: Iterable[Cluster], bits: Bits, generator: Generator) -> dict[str, Tensor]:
-    """Masks with the same number of whole groups alive in every cluster, among groups of the same size.
+    """Draw masks with the same number of whole groups alive in every cluster, among groups of the same size.
 
     Each parameter keeps as many weights as in ``bits``, if no group of those is alive in part.
     """

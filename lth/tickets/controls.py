@@ -19,7 +19,7 @@ Shuffle = Callable[[Mapping[str, Tensor], Mapping[str, tuple[int, ...]], Generat
 
 
 def random_mask(mask: Mask, layers: Layers, generator: Generator, shuffle: Shuffle | None = None) -> Mask:
-    """A uniformly random mask that keeps as many weights of every layer as ``mask`` does.
+    """Draw a uniformly random mask that keeps as many weights of every layer as ``mask`` does.
 
     Unlike random pruning of the whole model, which gives every layer the same density, it has the densities that
     the ticket found, so that only the choice within a layer is left to chance.
@@ -38,7 +38,7 @@ def random_mask(mask: Mask, layers: Layers, generator: Generator, shuffle: Shuff
 
 
 def shuffled_mask(mask: Mask, layers: Layers, generator: Generator, shuffle: Shuffle | None = None) -> Mask:
-    """``mask`` with the bits of every matrix in random places: exact counts in each, no pattern left.
+    """Return ``mask`` with the bits of every matrix in random places: exact counts in each, no pattern left.
 
     Args and Raises: as `random_mask`.
     """
@@ -49,7 +49,7 @@ def shuffled_mask(mask: Mask, layers: Layers, generator: Generator, shuffle: Shu
 def anywhere(
     bits: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], generator: Generator
 ) -> dict[str, Tensor]:
-    """The kept weights of some parameters uniformly anywhere among all of theirs."""
+    """Put the kept weights of some parameters uniformly anywhere among all of theirs."""
     flat = torch.cat([b.flatten() for b in bits.values()])
     drawn = torch.zeros_like(flat)
     drawn[torch.randperm(flat.numel(), generator=generator)[: int(flat.count_nonzero())]] = True
@@ -69,7 +69,7 @@ def _by_part(mask: Mask, layers: Layers, parts: Layers, generator: Generator, sh
 
 @torch.no_grad()
 def signed(init: Mapping[str, Tensor], names: Iterable[str]) -> dict[str, Tensor]:
-    """``init`` with every matrix in ``names`` replaced by its signs times its standard deviation.
+    """Return ``init`` with every matrix in ``names`` replaced by its signs times its standard deviation.
 
     Zhou, Lan, Liu and Yosinski (2019), "Deconstructing Lottery Tickets", section 4.1: "signed constant". Their
     layers hold one matrix each; here each matrix of a layer has a deviation of its own (about its mean, over all of

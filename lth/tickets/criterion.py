@@ -18,7 +18,7 @@ Evidence = Mapping[str, Tensor]
 
 
 class Criterion:
-    """What all have in common."""
+    """Score the weights of a parameter; the lowest scores are pruned. A subclass says how in `score`."""
 
     needs: ClassVar[str | None] = None
     scored_at: ClassVar[str] = "trained"
@@ -28,22 +28,30 @@ class Criterion:
     def __call__(
         self, name: str, weight: Tensor, generator: Generator | None = None, evidence: Evidence | None = None
     ) -> Tensor:
-        """The scores of a parameter's weights, of its shape; the higher are kept.
+        """Return the scores of a parameter's weights, of its shape; the higher are kept.
 
         Raises:
             ValueError: this criterion needs evidence, and there is none on the parameter.
         """
-        if self.needs and name not in (evidence or {}):
+        if not self.needs:
+            return self.score(weight, generator, None)
+        if evidence is None or name not in evidence:
             raise ValueError(f"There is no evidence on {name}, and {type(self).__name__} cannot score it without.")
-        return self.score(weight, generator, evidence[name].to(weight.device) if self.needs else None)
+        return self.score(weight, generator, evidence[name].to(weight.device))
 
     def score(self, weight: Tensor, generator: Generator | None, evidence: Tensor | None) -> Tensor:
+        """Return the scores of a parameter's weights, of its shape.
+
+        Args:
+            generator: the source of random numbers, on the CPU.
+            evidence: of the parameter's shape, where the criterion ``needs`` any; else None.
+        """
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Magnitude(Criterion):
-    """|w|: the smallest weights go (Han et al. 2015; Frankle and Carbin 2019)."""
+    """Score a weight by |w|: the smallest go (Han et al. 2015; Frankle and Carbin 2019)."""
 
     def score(self, weight: Tensor, generator: Generator | None, evidence: Tensor | None) -> Tensor:
         return weight.abs()
@@ -51,7 +59,7 @@ class Magnitude(Criterion):
 
 @dataclass(frozen=True)
 class Random(Criterion):
-    """A uniform draw for every weight: the control that ignores what was trained.
+    """Score a weight by a uniform draw: the control that ignores what was trained.
 
     Raises:
         ValueError: there is no generator to draw from.
@@ -65,7 +73,7 @@ class Random(Criterion):
 
 @dataclass(frozen=True)
 class Saliency(Criterion):
-    """|w g|, what the loss would change by, to first order, if the weight went (Molchanov et al. 2016).
+    """Score a weight by |w g|, what the loss would change by, to first order, if it went (Molchanov et al. 2016).
 
     Args:
         utterances: of the train split, for g; None for as many as dev has.
@@ -78,12 +86,13 @@ class Saliency(Criterion):
         check_count("utterances", self.utterances)
 
     def score(self, weight: Tensor, generator: Generator | None, evidence: Tensor | None) -> Tensor:
+        assert evidence is not None  # `__call__` has made sure of it
         return (weight * evidence).abs()
 
 
 @dataclass(frozen=True)
 class Snip(Saliency):
-    """|w g| before training (Lee et al. 2019, SNIP, eq. 6, without its normalisation).
+    """Score a weight by |w g| before training (Lee et al. 2019, SNIP, eq. 6, without its normalisation).
 
     Args:
         steps: 1 is SNIP; more of them are iterative SNIP (de Jorge et al. 2021).
@@ -99,8 +108,9 @@ class Snip(Saliency):
 
 @dataclass(frozen=True)
 class SynFlow(Criterion):
-    """|w dR/dw| before training and without data, R being the flow through the network of absolute weights
-    (Tanaka et al. 2020, algorithm 1).
+    """Score a weight by |w dR/dw| before training and without data (Tanaka et al. 2020, algorithm 1).
+
+    R is the flow through the network of absolute weights.
 
     Args:
         steps: parts of a round's pruning, the density falling exponentially.
@@ -114,12 +124,13 @@ class SynFlow(Criterion):
         check_count("steps", self.steps)
 
     def score(self, weight: Tensor, generator: Generator | None, evidence: Tensor | None) -> Tensor:
+        assert evidence is not None  # `__call__` has made sure of it
         return (weight * evidence).abs()
 
 
 @dataclass(frozen=True)
 class Wanda(Criterion):
-    """|w| times the 2-norm of the feature it weighs (Sun et al. 2023, eq. 1).
+    """Score a weight by |w| times the 2-norm of the feature it weighs (Sun et al. 2023, eq. 1).
 
     Args:
         utterances: of the train split, for the norms; None for as many as dev has.
@@ -132,6 +143,7 @@ class Wanda(Criterion):
         check_count("utterances", self.utterances)
 
     def score(self, weight: Tensor, generator: Generator | None, evidence: Tensor | None) -> Tensor:
+        assert evidence is not None  # `__call__` has made sure of it
         return weight.abs() * evidence
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Cubic:
-    """Density falls fast at first, while much is redundant, and slowly at the end (Zhu and Gupta 2017, eq. 1).
+    """Lower the density fast at first, while much is redundant, and slowly at the end (Zhu and Gupta 2017, eq. 1).
 
     Args:
         begin, end: shares of the training between which weights are pruned.
@@ -31,17 +31,17 @@ class Cubic:
             raise ValueError(f"every is a number of steps, at least 1, not {self.every!r}.")
 
     def density(self, progress: float, first: float, last: float) -> float:
-        """Density at a progress between 0 and 1: `first` up to `begin`, `last` from `end` on."""
+        """Return the density at a progress between 0 and 1: `first` up to `begin`, `last` from `end` on."""
         along = min(max((progress - self.begin) / (self.end - self.begin), 0.0), 1.0)
         return last + (first - last) * (1 - along) ** 3
 
     def due(self, step: int, progress: float) -> bool:
-        """Whether weights are pruned after this optimiser step: every so often, and once the end is reached."""
+        """Return whether weights are pruned after this optimiser step: every so often, and once the end is reached."""
         return progress >= self.end or (progress >= self.begin and step % self.every == 0)
 
 
 def amount_to(density: float, kept: int, total: int) -> float:
-    """The share of `kept` survivors to prune so that ``round(density * total)`` of `total` weights remain; 0 if none.
+    """Return the share of `kept` survivors to prune so that ``round(density * total)`` of `total` weights remain.
 
     Raises:
         ValueError: nothing would remain.

@@ -22,7 +22,7 @@ class Mask(Mapping[str, Tensor]):
 
     @classmethod
     def dense(cls, named: Mapping[str, Tensor]) -> "Mask":
-        """The mask of round 0: every weight of `named` is kept."""
+        """Return the mask of round 0: every weight of `named` is kept."""
         return cls({name: torch.ones(tensor.shape, dtype=torch.bool) for name, tensor in named.items()})
 
     def __getitem__(self, name: str) -> Tensor:
@@ -46,29 +46,29 @@ class Mask(Mapping[str, Tensor]):
 
     @property
     def kept(self) -> int:
-        """Weights kept."""
+        """Return the number of weights kept."""
         return sum(self._survivors.values())
 
     @property
     def total(self) -> int:
-        """Prunable weights, kept or not."""
+        """Return the number of prunable weights, kept or not."""
         return sum(b.numel() for b in self._bits.values())
 
     @property
     def density(self) -> float:
-        """kept / prunable, in [0, 1]; 1 where nothing is prunable."""
+        """Return kept / prunable, in [0, 1]; 1 where nothing is prunable."""
         return self.kept / self.total if self.total else 1.0
 
     def survivors(self) -> dict[str, int]:
-        """Weights kept in each parameter."""
+        """Return the number of weights kept in each parameter."""
         return dict(self._survivors)
 
     def densities(self) -> dict[str, float]:
-        """kept / prunable of each parameter."""
+        """Return kept / prunable of each parameter."""
         return {name: self._survivors[name] / b.numel() if b.numel() else 1.0 for name, b in self.items()}
 
     def is_subset_of(self, other: "Mask") -> bool:
-        """Whether both name the same parameters and every weight kept here is kept in `other` too."""
+        """Return whether both name the same parameters and every weight kept here is kept in `other` too."""
         return self.keys() == other.keys() and all(
             b.shape == other[name].shape and bool((b <= other[name]).all()) for name, b in self.items()
         )
@@ -100,10 +100,11 @@ class Mask(Mapping[str, Tensor]):
         device = next(iter(pruned.values())).device
         if device not in self._moved:
             self._moved[device] = {name: self[name].to(device) for name in pruned}
-        torch._foreach_mul_(list(pruned.values()), list(self._moved[device].values()))
+        # torch has no public name for it.
+        torch._foreach_mul_(list(pruned.values()), list(self._moved[device].values()))  # pyright: ignore[reportPrivateImportUsage]
 
     def digest(self) -> str:
-        """sha256 in hex of name, shape and bits of each parameter that has lost a weight; "dense" if none.
+        """Return the SHA-256 in hex of name, shape and bits of each parameter that has lost a weight; "dense" if none.
 
         Independent of the parameters' order and of which untouched parameters count as prunable: a dense
         round trained under one choice of prunable layers is the dense round of every other.
@@ -114,7 +115,7 @@ class Mask(Mapping[str, Tensor]):
         digest = sha256()
         for name in pruned:
             digest.update(json.dumps([name, list(self[name].shape)]).encode())
-            digest.update(self[name].view(-1).numpy())
+            digest.update(self[name].view(-1).numpy().data)
         return digest.hexdigest()
 
     def _pruned(self) -> list[str]:

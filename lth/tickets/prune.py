@@ -62,9 +62,9 @@ def prune(
     for names, count in merged(pools, clusters):
         if count:
             pool = {name: kept[name] for name in names}
-            room = sum(structure.room(bits) for bits in pool.values())
-            if count > room:
-                raise ValueError(f"{count} weights to prune, and only {room} left in {', '.join(pool)}.")
+            prunable = sum(structure.max_prunable(bits) for bits in pool.values())
+            if count > prunable:
+                raise ValueError(f"{count} weights to prune, and only {prunable} left in {', '.join(pool)}.")
             kept |= structure.select(pool, count, scored(names, weights, criterion, generator), shapes)
     return Mask(kept)
 
@@ -72,12 +72,12 @@ def prune(
 def scored(
     pool: Iterable[str], weights: Mapping[str, Tensor], criterion: Criterion, generator: Generator | None
 ) -> Scores:
-    """The scores of a pool, made anew, and the same, each time they are asked for."""
+    """Return a function that makes the scores of a pool anew, and the same, each time it is called."""
     dtype = reduce(torch.promote_types, (weights[name].dtype for name in pool), torch.float32)
-    state = generator.get_state() if generator else None
+    state = None if generator is None else generator.get_state()
 
     def scores() -> Iterator[tuple[str, Tensor]]:
-        if generator:
+        if generator is not None and state is not None:
             generator.set_state(state)
         for name in pool:
             score = criterion(name, weights[name].detach(), generator).to("cpu", dtype)
@@ -89,7 +89,7 @@ def scored(
 
 
 def merged(pools: Sequence[Pool], clusters: Iterable[Cluster]) -> list[Pool]:
-    """`pools`, those that hold parts of one cluster made into one, in the place of the first of them."""
+    """Return `pools`, those that hold parts of one cluster made into one, in the place of the first of them."""
     pools = list(pools)
     for cluster in clusters:
         shared = [pool for pool in pools if set(pool[0]) & set(cluster.names)]

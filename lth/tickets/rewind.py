@@ -10,7 +10,7 @@ from lth.tickets.mask import Mask
 
 @torch.no_grad()
 def rewind(init: Mapping[str, Tensor], mask: Mask) -> dict[str, Tensor]:
-    """A copy of `init` with the masked weights zero: the ticket (Frankle and Carbin 2019, step 4).
+    """Return a copy of `init` with the masked weights zero: the ticket (Frankle and Carbin 2019, step 4).
 
     Survivors, and everything that is not prunable (biases, normalisation), equal `init` bit for bit.
 

@@ -12,7 +12,7 @@ Scores = Callable[[], Iterable[tuple[str, Tensor]]]
 
 
 def weights(pool: Mapping[str, Tensor], count: int, scores: Scores) -> dict[str, Tensor]:
-    """The masks of `pool` less the `count` (at least 1) survivors with the lowest scores of them all.
+    """Return the masks of `pool` less the `count` (at least 1) survivors with the lowest scores of them all.
 
     Equal scores go in order of position. Scores are asked for twice: that is cheaper than keeping a model's.
     """
@@ -20,9 +20,9 @@ def weights(pool: Mapping[str, Tensor], count: int, scores: Scores) -> dict[str,
     # Made before the scores: what stays must not lie among what goes, or the heap ends up full of holes.
     kept = {name: bits.clone() for name, bits in pool.items()}
 
-    alive, end = None, 0
+    alive, end = torch.empty(0), 0
     for name, score in scores():
-        if alive is None:
+        if not len(alive):
             alive = torch.empty(sum(survivors.values()), dtype=score.dtype)
         start, end = end, end + survivors[name]
         score.flatten().numpy().compress(pool[name].flatten().numpy(), out=alive[start:end].numpy())
@@ -43,7 +43,7 @@ def weights(pool: Mapping[str, Tensor], count: int, scores: Scores) -> dict[str,
 
 
 def groups(pool: Mapping[str, Tensor], count: int, scores: Scores, clusters: Iterable[Cluster]) -> dict[str, Tensor]:
-    """The masks of `pool` less the groups with the lowest mean scores, as many as hold at most `count` survivors.
+    """Return the masks of `pool` less the groups with the lowest mean scores that hold at most `count` survivors.
 
     The mean is over a group's survivors. Equal means go in order of position, cluster by cluster.
     """
@@ -68,7 +68,7 @@ def groups(pool: Mapping[str, Tensor], count: int, scores: Scores, clusters: Ite
 
 
 def in_rows(pool: Mapping[str, Tensor], count: int, scores: Scores) -> dict[str, Tensor]:
-    """The masks of `pool` less `count` survivors: from every row its lowest, in proportion to its survivors.
+    """Return the masks of `pool` less `count` survivors: from every row its lowest, in proportion to its survivors.
 
     Whole numbers by the largest remainder; equal remainders and equal scores go in order of position.
     """

@@ -4,7 +4,7 @@ A structure answers four questions:
 
     clusters(names, shapes)       which of these parameters' weights go together (see `lth.tickets.cluster`)
     select(pool, count, scores, shapes)   which survivors of a pool go, when `count` of them shall
-    room(bits)                    how many of a parameter's survivors may be asked for at all
+    max_prunable(bits)            how many of a parameter's survivors may be asked for at all
     shuffle(bits, shapes, generator)      a random mask of the same structure and the same layer densities
 
 ``names`` are parameters that may lose weights, ``shapes`` those of all prunable ones: an input matrix is cut
@@ -35,7 +35,7 @@ from lth.tickets.select import Scores
 
 
 class Structure:
-    """Single weights, unless a subclass says otherwise; the count is met exactly."""
+    """Prune single weights, unless a subclass says otherwise; the count is met exactly."""
 
     def clusters(self, names: Iterable[str], shapes: Shapes) -> list[Cluster]:
         return [Tiles(name, shapes[name], 1, 1) for name in names]
@@ -43,7 +43,7 @@ class Structure:
     def select(self, pool: Bits, count: int, scores: Scores, shapes: Shapes) -> dict[str, Tensor]:
         return select.weights(pool, count, scores)
 
-    def room(self, bits: Tensor) -> int:
+    def max_prunable(self, bits: Tensor) -> int:
         return int(bits.count_nonzero())
 
     def shuffle(self, bits: Bits, shapes: Shapes, generator: Generator) -> dict[str, Tensor]:
@@ -52,12 +52,12 @@ class Structure:
 
 @dataclass(frozen=True)
 class Weights(Structure):
-    """Single weights (unstructured pruning)."""
+    """Prune single weights (unstructured pruning)."""
 
 
 @dataclass(frozen=True)
 class PerRow(Structure):
-    """Single weights that compete within their output row only, each row losing the same share of its survivors.
+    """Prune single weights that compete within their output row only; each row loses the same share of its survivors.
 
     The comparison group of Wanda (Sun et al. 2023, section 3).
     """
@@ -66,13 +66,13 @@ class PerRow(Structure):
         return select.in_rows(pool, count, scores)
 
     def shuffle(self, bits: Bits, shapes: Shapes, generator: Generator) -> dict[str, Tensor]:
-        """Each row keeps as many weights as in ``bits``, elsewhere."""
+        """Draw a mask whose rows keep as many weights as in ``bits``, elsewhere."""
         return {name: permute_within(rows_of(b), generator).view(b.shape) for name, b in bits.items()}
 
 
 @dataclass(frozen=True)
 class NM(Structure):
-    """In each ``m`` consecutive weights of a row at least ``n`` stay (Mishra et al. 2021 for 2:4).
+    """Keep at least ``n`` of each ``m`` consecutive weights of a row (Mishra et al. 2021 for 2:4).
 
     The ``n`` strongest survivors of every group are protected; the others go one by one, so that the count is
     met exactly down to a density of n / m, where the mask is n:m. Of a shorter group at a row's end the same
@@ -96,14 +96,14 @@ class NM(Structure):
         kept = select.weights(free, count, scores) if count else free
         return {name: bits | protected[name] for name, bits in kept.items()}
 
-    def room(self, bits: Tensor) -> int:
+    def max_prunable(self, bits: Tensor) -> int:
         alive = self._groups(rows_of(bits), False).sum(2)
         free = int((alive - torch.minimum(alive, self._least(bits))).sum())
         # A density of n / m may be asked for, though rounding up in short groups leaves a little more.
         return max(free, int(alive.sum()) - -(-bits.numel() * self.n // self.m))
 
     def shuffle(self, bits: Bits, shapes: Shapes, generator: Generator) -> dict[str, Tensor]:
-        """Whole groups change places within their parameter, and the weights of a group among themselves."""
+        """Draw a mask: whole groups change places within their parameter, and weights within their group."""
         return {name: self._shuffled(b, generator) for name, b in bits.items()}
 
     def _strongest(self, bits: Tensor, score: Tensor) -> Tensor:
@@ -146,7 +146,7 @@ class NM(Structure):
 
 
 class Grouped(Structure):
-    """Whole groups, the lowest mean score first: as many as hold at most `count` survivors, never more."""
+    """Prune whole groups, the lowest mean score first: as many as hold at most `count` survivors, never more."""
 
     def select(self, pool: Bits, count: int, scores: Scores, shapes: Shapes) -> dict[str, Tensor]:
         return select.groups(pool, count, scores, self.clusters(pool, shapes))
@@ -154,7 +154,7 @@ class Grouped(Structure):
 
 @dataclass(frozen=True)
 class Block(Grouped):
-    """Blocks of ``rows`` x ``columns`` (1 x 4 in Ding et al. 2022), smaller at the edges and never across gates.
+    """Prune blocks of ``rows`` x ``columns`` (1 x 4 in Ding et al. 2022), smaller at the edges and never across gates.
 
     Raises:
         ValueError: a side is not positive.
@@ -173,7 +173,7 @@ class Block(Grouped):
 
 @dataclass(frozen=True)
 class Rows(Grouped):
-    """Whole rows: an output of a linear layer, a filter of a convolution, a single gate of a recurrent unit."""
+    """Prune whole rows: an output of a linear layer, a filter of a convolution, a single gate of a recurrent unit."""
 
     def clusters(self, names: Iterable[str], shapes: Shapes) -> list[Cluster]:
         return [row_tiles(name, shapes) for name in names]
@@ -181,7 +181,7 @@ class Rows(Grouped):
 
 @dataclass(frozen=True)
 class Units(Grouped):
-    """Whole units: all that one of an LSTM or GRU direction computes and hands to its fellows; else as `Rows`."""
+    """Prune whole units: all that one of an LSTM or GRU direction computes and hands on; elsewhere as `Rows`."""
 
     def clusters(self, names: Iterable[str], shapes: Shapes) -> list[Cluster]:
         names, clusters = list(names), []
@@ -189,11 +189,11 @@ class Units(Grouped):
             together = siblings(name, shapes)
             if together and set(together) <= set(names):
                 if name == together[0]:
-                    clusters.append(SharedRows(together, {one: shapes[one] for one in together}))
+                    clusters.append(SharedRows(together, {gate: shapes[gate] for gate in together}))
                 continue
             hidden = recurrent(name)
-            inputs = hidden and hidden.replace("weight_hh", "weight_ih")
-            if not hidden or not {inputs, hidden} <= set(names):
+            inputs = hidden.replace("weight_hh", "weight_ih") if hidden else None
+            if hidden is None or inputs is None or not {inputs, hidden} <= set(names):
                 clusters.append(row_tiles(name, shapes))
             elif name == inputs:
                 clusters.append(RecurrentUnits(inputs, hidden, {n: shapes[n] for n in (inputs, hidden)}))
@@ -201,19 +201,20 @@ class Units(Grouped):
 
 
 def row_tiles(name: str, shapes: Shapes) -> Tiles:
-    """A parameter in whole rows."""
+    """Return a parameter as tiles of whole rows."""
     return Tiles(name, shapes[name], 1, matrix(shapes[name])[1])
 
 
 def rows_of(x: Tensor) -> Tensor:
-    """As the matrix (out, in * kernel)."""
+    """Return a parameter as the matrix (out, in * kernel)."""
     return x.reshape(matrix(tuple(x.shape)))
 
 
 def permute_within(rows: Tensor, generator: Generator) -> Tensor:
-    """Each row of a matrix in a random order of its own."""
+    """Return a matrix with each row in a random order of its own."""
     return rows.gather(1, torch.rand(rows.shape, generator=generator).argsort(1))
 
 
 def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each tensor."""
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}

@@ -8,12 +8,16 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from lth.tracking.record import ArtifactRecord, RoundRecord
 
 if TYPE_CHECKING:
     import wandb
+
+
+#: How an experiment is tracked.
+Mode = Literal["offline", "online", "disabled"]
 
 
 def keep_files_in(folder: Path) -> None:
@@ -28,28 +32,32 @@ def keep_files_in(folder: Path) -> None:
 
 
 def trim_cache(folder: Path, gigabytes: float) -> None:
-    """Remove what the client has cached longest until at most so much is left; nothing there is the only copy."""
+    """Remove what the client has cached longest until at most so many gigabytes are left.
+
+    Nothing in the cache is the only copy.
+    """
     files = [path for path in (folder / "wandb" / "cache").rglob("*") if path.is_file()]
     files.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    room = gigabytes * 1e9
+    bytes_left = gigabytes * 1e9
     for path in files:
-        room -= path.stat().st_size
-        if room < 0:
+        bytes_left -= path.stat().st_size
+        if bytes_left < 0:
             path.unlink()
 
 
 def logged_in() -> bool:
-    """Whether an API key is configured; the server is not asked."""
+    """Return whether an API key is configured; the server is not asked."""
     import wandb
 
-    os.environ.pop("WANDB_MODE", None)  # the user has asked for `online` in a later word
+    os.environ.pop("WANDB_MODE", None)  # the config, which asks for `online`, comes before the environment
     return wandb.run is not None or wandb.login(prompt=False, verify=False)
 
 
 def step_out_of_sweep() -> None:
-    """Under `wandb agent` the next run to start is taken for the trial; the rounds are runs of their own.
+    """Make the runs that start from now on runs of their own.
 
-    To be called when the trial's own run has started.
+    Under `wandb agent` the next run to start would be taken for the trial. To be called when the trial's own run has
+    started.
     """
     import wandb
 
@@ -66,7 +74,7 @@ def remove_stale_run(folder: Path, record: RoundRecord) -> None:
         shutil.rmtree(stale)
 
 
-def start_run(folder: Path, record: RoundRecord, mode: str, **settings: Any) -> "wandb.Run":
+def start_run(folder: Path, record: RoundRecord, mode: Mode, **settings: Any) -> "wandb.Run":
     """Start the run of a round, or go on with it where the server has its beginning.
 
     Without console capture, git and machine statistics a run starts and ends in milliseconds.
@@ -123,7 +131,7 @@ def log_summary(run: "wandb.Run", record: RoundRecord) -> None:
 
 
 def make_artifact(folder: Path, record: ArtifactRecord) -> "wandb.Artifact":
-    """The artifact of a record. Its files are not copied: the store never changes a file.
+    """Return the artifact of a record. Its files are not copied: the store never changes a file.
 
     Raises:
         ValueError: if one of the files is gone.

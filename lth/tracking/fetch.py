@@ -18,7 +18,7 @@ TIMEOUT = 30
 
 
 def connect(folder: Path, what: str) -> "wandb.Api":
-    """W&B, with what its client writes kept in an experiment's folder.
+    """Return the W&B API; what its client writes is kept in an experiment's folder.
 
     Args:
         what: the words of the command that need it, such as "resume=me/project/demo".
@@ -37,7 +37,7 @@ def connect(folder: Path, what: str) -> "wandb.Api":
 
 @contextlib.contextmanager
 def asking(what: str) -> Iterator[None]:
-    """What W&B's client raises, as one sentence.
+    """Raise what W&B's client raises as one sentence.
 
     Raises:
         UserError: no such thing, no answer, or an answer that makes no sense.
@@ -52,7 +52,7 @@ def asking(what: str) -> Iterator[None]:
 
 
 def download(artifact: "wandb.Artifact", name: str, folder: Path) -> Path:
-    """The file ``name`` of an artifact, written to ``folder`` under that name.
+    """Write the file ``name`` of an artifact to ``folder``, under that name; returns its path.
 
     Nothing else of the artifact's manifest is followed: other entries, references, paths of its own choice.
 

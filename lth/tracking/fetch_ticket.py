@@ -1,6 +1,5 @@
 """A ticket that W&B has: ENTITY/PROJECT/NAME-mask:ALIAS."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,20 +9,22 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from lth.errors import UserError
+from lth.files import read_json
 from lth.store.maskfile import load_mask
 from lth.store.rows import Row
 from lth.store.store import tensors_digest
-from lth.store.ticket import Found, Ticket, late_point, read_init
+from lth.store.ticket import SourceExperiment, SourceTicket, read_init, rewind_source
 from lth.tracking.fetch import asking, connect, download
 from lth.tracking.remember import RUN_ID
-from lth.tracking.upload import found
+from lth.tracking.upload import unless_missing
 
 if TYPE_CHECKING:
     import wandb
+    from wandb.apis import public
 
 
-def from_artifact(name: str, folder: Path) -> Ticket:
-    """A mask artifact, and the init that the run that logged it had used or logged.
+def from_artifact(name: str, folder: Path) -> SourceTicket:
+    """Return the ticket of a mask artifact; its init is the one that the mask's run had used or logged.
 
     Args:
         folder: an experiment's, for what W&B's client writes.
@@ -41,46 +42,57 @@ def from_artifact(name: str, folder: Path) -> Ticket:
         run = artifact.logged_by()
         if run is None:
             raise UserError(f"{what}: the run that logged this mask is gone, and with it the way to its init")
-        late = late_point(about, what)
-        made = [one for many in (run.used_artifacts(), run.logged_artifacts()) for one in many]
-        # With late rewinding the init is not what the ticket returns to, unless it was given as such a ticket itself.
-        kind, file = ("rewind", "weights.safetensors") if late and late.round else ("init", "init.safetensors")
-        origins = [one for one in made if one.type == kind]
+        late = rewind_source(about, what)
+        kind, file, lacks = "init", "init.safetensors", "no init"
+        if late and late.round:  # then it returns to early weights, unless these were given as the init of round 0
+            kind, file, lacks = "rewind", "weights.safetensors", f"no weights of epoch {late.epoch} to rewind to"
+        of_run = [*run.used_artifacts(), *run.logged_artifacts()]
+        origins = [artifact for artifact in of_run if artifact.type == kind]
         if not origins:
-            lacks = f"no weights of epoch {late.epoch} to rewind to" if kind == "rewind" else "no init"
             raise UserError(f"{what}: its run {run.name} names {lacks}; upload it again with python -m lth sync")
         init = read_init(download(origins[0], file, Path(scratch)))
     inputs = run.config.get("inputs", {})
     digest = late.weights if late else inputs.get("init")
     if digest not in (None, tensors_digest(init)):
         raise UserError(f"{what}: {origins[0].name} is not the {kind} that this mask was found with")
-    there = There(api, what, run, artifact)
-    return Ticket(
+    ticket = WandbTicket(api, what, run, artifact)
+    return SourceTicket(
         init,
         mask,
         name,
-        {"experiment": None, "name": there.name, "round": there.number, "key": about.get("key"), "mask": mask.digest()},
+        {
+            "experiment": None,
+            "name": ticket.name,
+            "round": ticket.number,
+            "key": about.get("key"),
+            "mask": mask.digest(),
+        },
         inputs.get("tokens"),
-        tuple(f"{one.entity}/{one.project}/{one.name}" for one in (origins[0], artifact)),
-        there.weights,
-        there.found,
+        tuple(f"{used.entity}/{used.project}/{used.name}" for used in (origins[0], artifact)),
+        ticket.weights,
+        ticket.experiment,
         late.epoch if late else 0,
     )
 
 
-class There:
-    """The further artifacts of the ticket's experiment."""
+class WandbTicket:
+    """Reads the other artifacts of a mask's experiment: trained weights, and the records of its rounds.
 
-    def __init__(self, api: "wandb.Api", what: str, run: "wandb.apis.public.Run", mask: "wandb.Artifact"):
+    Args:
+        what: the words of the command that asks, such as "ticket=me/project/demo-mask:best".
+        run: logged the mask.
+    """
+
+    def __init__(self, api: "wandb.Api", what: str, run: "public.Run", mask: "wandb.Artifact"):
         self.api, self.what, self.run = api, what, run
         self.project = f"{mask.entity}/{mask.project}"
         self.name = mask.name.partition(":")[0].removesuffix("-mask")
-        named = RUN_ID.fullmatch(run.id)
-        self.number = int(named[2]) if named else run.config.get("round")
+        round_id = RUN_ID.fullmatch(run.id)
+        self.number: int | None = int(round_id[2]) if round_id else run.config.get("round")
 
     def weights(self) -> dict[str, Tensor]:
-        """The ticket's trained weights, where they were logged."""
-        with self.file("weights", self.number, "weights.safetensors") as path:
+        """Return the ticket's trained weights; UserError where they were not logged."""
+        with self.file("weights", self.round_number(), "weights.safetensors") as path:
             if path is None:
                 raise UserError(
                     f"{self.what}: its trained weights are not on W&B, which transfer=weights starts from; "
@@ -88,29 +100,36 @@ class There:
                 )
             return read_init(path)
 
-    def found(self) -> Found:
-        """The experiment as its `round` artifacts tell it."""
-        label, metrics = self.read("round.json", self.number), []
-        for number in range(self.number + 1):
-            metrics.append(self.read("metrics.json", number))
-        rows = [Row.from_metrics(row, number) for number, row in enumerate(metrics)]
+    def experiment(self) -> SourceExperiment:
+        """Return the experiment as its `round` artifacts tell it."""
+        label = self.read("round.json", self.round_number())
+        metrics = [self.read("metrics.json", number) for number in range(self.round_number() + 1)]
+        rows = [Row.from_metrics(of_round, number) for number, of_round in enumerate(metrics)]
         entity, project = self.project.split("/")
         where = {"entity": entity, "project": project, "group": self.run.group or self.name}
-        return Found(self.name, label["experiment"]["config"], metrics[-1]["inputs"], where, rows, here=False)
+        return SourceExperiment(
+            self.name, label["experiment"]["config"], metrics[-1]["inputs"], where, rows, here=False
+        )
+
+    def round_number(self) -> int:
+        """Return the number of the ticket's round; UserError where its run is none of a round."""
+        if type(self.number) is not int:
+            raise UserError(f"{self.what}: its run {self.run.name} is no round of an experiment")
+        return self.number
 
     def read(self, name: str, number: int) -> dict:
-        """A JSON file of a round's `round` artifact."""
+        """Return a JSON file of a round's `round` artifact."""
         with self.file("round", number, name) as path:
             if path is None:
                 raise UserError(
                     f"{self.what}: W&B has no record of round {number}; complete it with python -m lth sync"
                 )
-            return json.loads(path.read_text(encoding="utf-8"))
+            return read_json(path)
 
     @contextmanager
     def file(self, kind: str, number: int, name: str) -> Iterator[Path | None]:
-        """A file of one of a round's artifacts, for a while; None where that artifact is not there."""
+        """Yield a file of one of a round's artifacts, as long as the block lasts; None if that was not logged."""
         run_id = f"{self.run.id.partition('-')[0]}-round-{number:02d}"
         with asking(self.what), TemporaryDirectory() as scratch:
-            artifact = found(lambda: self.api.artifact(f"{self.project}/{self.name}-{kind}:{run_id}"))
+            artifact = unless_missing(lambda: self.api.artifact(f"{self.project}/{self.name}-{kind}:{run_id}"))
             yield None if artifact is None else download(artifact, name, Path(scratch))

@@ -10,45 +10,51 @@ log = logging.getLogger(__name__)
 
 
 class Guard:
-    """Makes calls to W&B until the first one fails; then says so once, and how to make up for it."""
+    """Makes calls to W&B and catches what they raise; warns of the first failure, and how to make up for it."""
 
     def __init__(self, experiment: str) -> None:
         self.experiment = experiment
         self.broken = False
 
     def __call__(self, call: Callable[[], T], seconds: float | None = None, remedy: str = "") -> T | None:
-        """The result of `call`, or None if it raised, or took longer than `seconds` (None: no limit)."""
+        """Return the result of `call`, or None if it raised, or took longer than `seconds` (None: no limit)."""
         try:
-            return call() if seconds is None else within(seconds, call)
+            return call() if seconds is None else call_with_timeout(seconds, call)
         except Exception as error:
             if not self.broken:
                 reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-                remedy = remedy or f"upload what is missing later with: python -m lth sync {self.experiment}"
+                remedy = (
+                    remedy or f"upload what is missing later with: python -m lth sync experiments={self.experiment}"
+                )
                 log.warning("W&B tracking failed (%s). Training goes on and nothing is lost; %s", reason, remedy)
             self.broken = True
             return None
 
+    def unless_broken(self, call: Callable[[], T], seconds: float | None = None) -> T | None:
+        """Return the result of `call` as above; None, without calling it, once a call has failed."""
+        return None if self.broken else self(call, seconds)
 
-def within(seconds: float, call: Callable[[], T]) -> T:
-    """The result of `call`; what it raises is raised here.
+
+def call_with_timeout(seconds: float, call: Callable[[], T]) -> T:
+    """Return the result of `call`; what it raises is raised here.
 
     Raises:
         TimeoutError: after `seconds`; the call goes on in a thread that dies with the process.
     """
-    outcome: list = []
+    results: list[T] = []
+    errors: list[BaseException] = []
 
     def work() -> None:
         try:
-            outcome.append((call(), None))
+            results.append(call())
         except BaseException as error:
-            outcome.append((None, error))
+            errors.append(error)
 
     thread = threading.Thread(target=work, name="wandb-call", daemon=True)
     thread.start()
     thread.join(seconds)
-    if not outcome:
+    if errors:
+        raise errors[0]
+    if not results:
         raise TimeoutError(f"no answer within {seconds:g} s")
-    result, error = outcome[0]
-    if error is not None:
-        raise error
-    return result
+    return results[0]

@@ -1,46 +1,26 @@
 """The W&B run of an experiment's noise grid: a further run in its group, made from the masks that were tested."""
 
 import hashlib
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from lth.tracking.record import RoundRecord, experiment_hash, records_folder, run_id
-from lth.tracking.rounds import RoundRun
+from lth.tracking.artifacts import Artifact, artifact_name
+from lth.tracking.record import experiment_hash, run_id
+from lth.tracking.rounds import open_run
+from lth.tracking.session import Session
 
-if TYPE_CHECKING:
-    import wandb
-
-    from lth.tracking.tracker import Tracker
-
-
-#: Where the record stands among those of the rounds: after them, since their masks are its inputs.
-AFTER_ALL = 1_000_000
-
-
-class NoiseRun(RoundRun):
-    """As the run of a round, but what it makes is one artifact, the grid's table."""
-
-    def write_record(
-        self,
-        metrics: Mapping,
-        init: Path,
-        mask: Path,
-        weights: Path | None,
-        rewind: Path | None,
-        files: Sequence[Path],
-    ) -> "list[tuple[wandb.Artifact, list[str]]]":
-        kept = records_folder(self.tracker.folder) / self.record.run_id / "noise.csv"  # the next grid has another
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(files[0], kept)
-        artifact = self.artifact("noise", "noise", [kept], [self.record.run_id], dict(self.record.summary), {})
-        self.record.artifacts.append(artifact)
-        return self.recorded()
+#: Where the record stands among those of the rounds: behind them all, since their masks are its inputs.
+NOISE_RUN_INDEX = 1_000_000
 
 
 def log_noise(
-    tracker: "Tracker", file: Path, tested: Sequence[int], rows: Sequence[Mapping], summary: Mapping, settings: Mapping
+    session: Session,
+    file: Path,
+    tested: Sequence[int],
+    rows: Sequence[Mapping],
+    summary: Mapping[str, Any],
+    settings: Mapping[str, Any],
 ) -> None:
     """Log a finished grid; once, however often the experiment is played.
 
@@ -51,21 +31,18 @@ def log_noise(
         settings: the ``test_noise`` group, for the run's config.
     """
     key = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
-    mask = tracker.artifact_name("mask")
-    record = RoundRecord(
-        round=AFTER_ALL,
+    mask = artifact_name(session.experiment, "mask")
+    record = session.record(
+        NOISE_RUN_INDEX,
         key=key,
-        run_id=f"{experiment_hash(tracker.experiment_id)}-noise-{key[:8]}",
-        name=f"{tracker.experiment}-noise",
-        group=tracker.group,
-        project=tracker.project,
-        entity=tracker.entity,
-        config={**tracker.config, "test_noise": dict(settings), "tested": list(tested)},
-        uses=[f"{mask}:{run_id(tracker.experiment_id, number)}" for number in tested],
+        run_id=f"{experiment_hash(session.experiment_id)}-noise-{key[:8]}",
+        name="noise",
+        config={"test_noise": dict(settings), "tested": list(tested)},
+        uses=[f"{mask}:{run_id(session.experiment_id, number)}" for number in tested],
         job_type="noise",
     )
-    nothing_to_do = tracker.mode == "disabled" or tracker.has_run(record)
-    with NoiseRun(None if nothing_to_do else tracker, record, ()) as run:
+    with open_run(session, record) as run:
         for step, row in enumerate(rows):
             run.log({"step": step, **row})
-        run.finish(summary, init=file, mask=file, files=[file])
+        # The next grid rewrites noise.csv, so the artifact has a copy.
+        run.finish(summary, [Artifact("noise", [file], metadata=summary, copied=True)])

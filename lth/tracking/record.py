@@ -10,11 +10,13 @@ The record is what `python -m lth sync` uploads, and checks the server against. 
 import dataclasses
 import hashlib
 import json
-import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from lth.errors import UserError
+from lth.files import read_json, read_jsonl, replacing, write_jsonl, write_text
 
 
 @dataclass
@@ -51,11 +53,12 @@ class RoundRecord:
 
     @property
     def experiment_hash(self) -> str:
+        """Return the part of the run's id that all runs of the experiment share."""
         return self.run_id.partition("-")[0]
 
 
 def run_id(experiment_id: str, number: int) -> str:
-    """The W&B id of a round, however often the experiment is killed and resumed.
+    """Return the W&B id of a round: the same however often the experiment is killed and resumed.
 
     It is also an alias of every artifact of the round. The alias `round-NN` moves on when another experiment
     of the same name comes along in the project; this one never does, so lineage goes by it.
@@ -64,67 +67,64 @@ def run_id(experiment_id: str, number: int) -> str:
 
 
 def experiment_hash(experiment_id: str) -> str:
+    """Return what the ids of an experiment's runs begin with: 12 hex digits."""
     return hashlib.sha256(experiment_id.encode()).hexdigest()[:12]
 
 
 def records_folder(experiment: Path) -> Path:
+    """Return the folder of an experiment's records."""
     return experiment / "wandb" / "records"
 
 
 def save_record(experiment: Path, record: RoundRecord) -> None:
+    """Write the record of a run in one step."""
     content = json.dumps(dataclasses.asdict(record), indent=1, default=str)
-    write(records_folder(experiment) / record.run_id / "record.json", content)
+    write_text(records_folder(experiment) / record.run_id / "record.json", content)
 
 
 def load_record(experiment: Path, run_id: str) -> RoundRecord | None:
-    """The record of a run; None where there is none, or none that can be read."""
+    """Return the record of a run; None where there is none, or none that can be read."""
     try:
-        raw = json.loads((records_folder(experiment) / run_id / "record.json").read_text())
+        raw = read_json(records_folder(experiment) / run_id / "record.json")
         return RoundRecord(**{**raw, "artifacts": [ArtifactRecord(**a) for a in raw["artifacts"]]})
-    except (OSError, ValueError, TypeError, KeyError):
+    except (UserError, TypeError, KeyError):
         return None
 
 
 def load_records(experiment: Path) -> list[RoundRecord]:
-    """The records in a folder, in round order; those of the experiment that began first come first."""
+    """Return the records in a folder in round order; those of the experiment that began first come first."""
     names = [path.parent.name for path in records_folder(experiment).glob("*/record.json")]
     records = [record for name in names if (record := load_record(experiment, name)) is not None]
-    begun: dict[str, float] = {}
+    started: dict[str, float] = {}
     for record in records:
-        begun[record.experiment_hash] = min(record.started, begun.get(record.experiment_hash, record.started))
-    return sorted(records, key=lambda record: (begun[record.experiment_hash], record.round))
+        started[record.experiment_hash] = min(record.started, started.get(record.experiment_hash, record.started))
+    return sorted(records, key=lambda record: (started[record.experiment_hash], record.round))
 
 
 def latest(records: list[RoundRecord]) -> list[RoundRecord]:
-    """Of `load_records`, those of the experiment that began last: its winners are the ones that count."""
+    """Return, of `load_records`, those of the experiment that began last: its winners are the ones that count."""
     return [record for record in records if record.experiment_hash == records[-1].experiment_hash]
 
 
 def save_history(experiment: Path, run_id: str, rows: Iterable[dict]) -> None:
-    lines = "".join(json.dumps(row, default=float) + "\n" for row in rows)
-    write(records_folder(experiment) / run_id / "history.jsonl", lines)
+    """Write the rows of a run's history in one step."""
+    with replacing(records_folder(experiment) / run_id / "history.jsonl") as temporary:
+        write_jsonl(temporary, rows)
 
 
 def load_history(experiment: Path, run_id: str) -> list[dict]:
-    with (records_folder(experiment) / run_id / "history.jsonl").open() as lines:
-        return [json.loads(line) for line in lines]
+    """Return the rows of a run's history, in the order in which they were logged."""
+    return read_jsonl(records_folder(experiment) / run_id / "history.jsonl")
 
 
 def save_winners(experiment: Path, experiment_hash: str, winners: dict[str, int]) -> None:
     """Remember the rounds called `extreme` and `best`: {"extreme": 5, "best": 3}."""
-    write(records_folder(experiment) / f"{experiment_hash}-winners.json", json.dumps(winners))
+    write_text(records_folder(experiment) / f"{experiment_hash}-winners.json", json.dumps(winners))
 
 
 def load_winners(experiment: Path, experiment_hash: str) -> dict[str, int]:
+    """Return what `save_winners` wrote; empty where there is none, or none that can be read."""
     try:
-        return json.loads((records_folder(experiment) / f"{experiment_hash}-winners.json").read_text())
-    except (OSError, ValueError):
+        return read_json(records_folder(experiment) / f"{experiment_hash}-winners.json")
+    except UserError:
         return {}
-
-
-def write(path: Path, content: str) -> None:
-    """Write atomically: a reader sees the old file or the new one, whenever we are killed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(content)
-    unfinished.replace(path)

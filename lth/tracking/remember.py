@@ -4,49 +4,47 @@ Each round logs an artifact of type `round` beside its mask: what the store know
 and weights (metrics, hypotheses, history, checksums), and what the experiment was. Here it is read back.
 """
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lth.errors import UserError
+from lth.store.store import StoredRound
+from lth.tracking.artifacts import TYPES, artifact_record, round_artifacts
 from lth.tracking.fetch import asking, download
-from lth.tracking.record import ArtifactRecord, RoundRecord, load_record, save_history, save_record
-from lth.tracking.upload import found
+from lth.tracking.record import RoundRecord, load_record, save_history, save_record
+from lth.tracking.upload import unless_missing
 
 if TYPE_CHECKING:
     import wandb
+    from wandb.apis import public
 
 RUN_ID = re.compile(r"([0-9a-f]{12})-round-(\d{2,})")
-#: The files of a `round` artifact; they lie in the round's folder in the store.
-ROUND_FILES = ("metrics.json", "hypotheses.jsonl", "history.jsonl", "SHA256SUMS")
-FILES = {
-    "round": ROUND_FILES,
-    "mask": ("mask.lth",),
-    "init": ("init.safetensors",),
-    "rewind": ("weights.safetensors",),
-    "model": ("weights.safetensors",),
-}
 
 
 @dataclass
 class RememberedRound:
     """The W&B run of a finished round and the artifacts that it made, by their types."""
 
-    run: "wandb.apis.public.Run"
+    run: "public.Run"
     artifacts: "dict[str, wandb.Artifact]"
 
+    @property
+    def name(self) -> str:
+        """Return the name of the run, such as "demo-round-03"."""
+        return self.run.name or self.run.id
+
     def fetch(self, kind: str, name: str, folder: Path) -> Path:
-        """A file of the round's artifact of this type, in ``folder``."""
+        """Download a file of the round's artifact of this type into ``folder``; returns its path."""
         if kind not in self.artifacts:
-            raise UserError(f"{self.run.name} logged no artifact of type {kind}; it cannot be resumed from W&B")
-        with asking(f"{name} of {self.run.name}"):
+            raise UserError(f"{self.name} logged no artifact of type {kind}; it cannot be resumed from W&B")
+        with asking(f"{name} of {self.name}"):
             return download(self.artifacts[kind], name, folder)
 
 
 def remembered(api: "wandb.Api", entity: str, project: str, name: str) -> list[RememberedRound]:
-    """The rounds of the newest experiment of this name, from round 0 to the last before the first gap.
+    """Return the rounds of the newest experiment of this name, from round 0 to the last before the first gap.
 
     Raises:
         UserError: there is no such experiment, or its artifacts were logged without what a resume needs.
@@ -61,7 +59,7 @@ def remembered(api: "wandb.Api", entity: str, project: str, name: str) -> list[R
             raise UserError(f"{what}: there is no round of an experiment {name} in that project")
         newest = max(runs, key=lambda run: run.created_at)
         experiment = newest.id.partition("-")[0]
-        by_number = {int(RUN_ID.fullmatch(r.id)[2]): r for r in runs if r.id.startswith(f"{experiment}-")}
+        by_number = {int(run.id.rpartition("-")[2]): run for run in runs if run.id.startswith(f"{experiment}-")}
         rounds = []
         while (run := by_number.get(len(rounds))) is not None and run.state == "finished":
             artifacts = artifacts_of(api, f"{entity}/{project}/{re.sub(r'[^A-Za-z0-9_.-]', '-', name)}", run.id)
@@ -77,51 +75,46 @@ def remembered(api: "wandb.Api", entity: str, project: str, name: str) -> list[R
 
 
 def artifacts_of(api: "wandb.Api", prefix: str, run_id: str) -> "dict[str, wandb.Artifact]":
-    """The artifacts that have a run's id as an alias, by type."""
-    kinds = {"init": "init", "mask": "mask", "rewind": "rewind", "round": "round", "weights": "model"}
-    there = {kind: found(lambda n=name: api.artifact(f"{prefix}-{n}:{run_id}")) for name, kind in kinds.items()}
-    return {kind: artifact for kind, artifact in there.items() if artifact is not None and artifact.type == kind}
+    """Return the artifacts that have a run's id as an alias, by type."""
+    artifacts = {}
+    for kind, type in TYPES.items():
+        artifact = unless_missing(lambda name=f"{prefix}-{kind}:{run_id}": api.artifact(name))
+        if artifact is not None and artifact.type == type:
+            artifacts[type] = artifact
+    return artifacts
 
 
-def remember_record(
-    folder: Path, number: int, key: str, round: RememberedRound, label: dict, uses: list[str], history: list[dict]
-) -> None:
+def remember_record(folder: Path, number: int, stored: StoredRound, round: RememberedRound, label: dict) -> None:
     """Write the record of a run that W&B has already, so that it is neither logged nor uploaded again.
 
     Args:
         folder: the experiment's.
-        label: content of the `round` artifact's round.json; that of the others is a part of it.
+        stored: the round, back in the store.
+        label: content of the `round` artifact's round.json.
     """
     run = round.run
     if load_record(folder, run.id) is not None:
         return
-    stored = {"init": folder / "init.safetensors", "rewind": folder / "rewind.safetensors"}
     record = RoundRecord(
         round=number,
-        key=key,
+        key=stored.key,
         run_id=run.id,
-        name=run.name,
+        name=round.name,
         group=run.group,
         project=run.project,
         entity=run.entity,
         config=dict(run.config),
-        uses=uses,
+        uses=label["uses"],
         summary={name: value for name, value in dict(run.summary).items() if not name.startswith("_")},
         last_step=run.lastHistoryStep,
     )
-    for kind, artifact in round.artifacts.items():
-        plain = {name: value for name, value in label.items() if name != "experiment"}
-        places = {name: stored.get(kind, folder / "rounds" / f"round-{number:02d}" / name) for name in FILES[kind]}
-        record.artifacts.append(
-            ArtifactRecord(
-                name=artifact.name.partition(":")[0],
-                type=kind,
-                aliases=[run.id] if kind == "init" else [run.id, f"round-{number:02d}"],
-                metadata=dict(artifact.metadata),
-                files={name: os.path.relpath(place.resolve(), folder.resolve()) for name, place in places.items()},
-                label={"init": {}, "round": label}.get(kind, plain),
-                digest=artifact.digest,
-            )
-        )
-    save_history(folder, run.id, history)
+    experiment = round.name.rpartition("-round-")[0]
+    init, rewind = folder / "init.safetensors", (folder / "rewind.safetensors").resolve()
+    about = label["experiment"]
+    for artifact in round_artifacts(record, stored, init=init, rewind=rewind, about=about, weights=True):
+        if (logged := round.artifacts.get(artifact.type)) is not None:
+            entry = artifact_record(artifact, record, experiment, folder)
+            entry.metadata, entry.digest = dict(logged.metadata), logged.digest
+            record.artifacts.append(entry)
+    save_history(folder, run.id, stored.history())
     save_record(folder, record)

@@ -1,181 +1,155 @@
 """One round's W&B run, from its first row to its artifacts."""
 
-import os
+import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
+from lth.tracking.artifacts import Artifact, artifact_record, summary
 from lth.tracking.client import log_row, log_summary, make_artifact, remove_stale_run, start_run
-from lth.tracking.record import ArtifactRecord, RoundRecord, save_history, save_record
+from lth.tracking.record import (
+    RoundRecord,
+    experiment_hash,
+    records_folder,
+    save_history,
+    save_record,
+)
+from lth.tracking.session import Session
 
 if TYPE_CHECKING:
     import wandb
 
-    from lth.tracking.tracker import Tracker
-
-#: Metrics that say which round a mask is. They lie in its artifact: W&B makes equal contents one version.
-LABEL = ("key", "seed", "density", "density_total", "kept", "prunable", "parameters")
 #: What helps when the disk, rather than W&B, is at fault.
 RECORD_AGAIN = "give the same command again to record the round from the store"
 #: Seconds that ending a run may take after W&B has failed.
-LAST_CHANCE = 5.0
+FAILED_FINISH_SECONDS = 5.0
 
 
 class RoundRun:
-    """Logs one round: to its record on disk, and to W&B as long as W&B works.
+    """Logs one run: to its record on disk, and to W&B as long as W&B works. A context manager."""
 
-    Without a tracker it does nothing: tracking is disabled, or the round's run is finished already.
-    """
-
-    def __init__(self, tracker: "Tracker | None", record: RoundRecord, history: Iterable[Mapping]) -> None:
-        self.tracker = tracker
+    def __init__(self, session: Session, record: RoundRecord, history: Iterable[Mapping] = ()) -> None:
+        self.session = session
         self.record = record
         self.history = history
         self.rows: list[dict] = []
-        self.run = None
+        self.run: wandb.Run | None = None
 
-    def __enter__(self) -> "RoundRun":
-        if self.tracker is not None:
-            self.try_to(self.start, self.tracker.init_timeout + 10)
-            if self.tracker.mode == "online":
-                self.try_to(self.use_inputs, self.tracker.init_timeout)
-            for row in self.history:
-                self.log(row)
+    def __enter__(self) -> Self:
+        options = self.session.options
+        self.session.guard.unless_broken(self.start, options.init_timeout + 10)
+        if options.mode == "online":
+            self.tell(lambda run: [run.use_artifact(name) for name in self.record.uses], options.init_timeout)
+        for row in self.history:
+            self.log(row)
         return self
 
     def start(self) -> None:
-        tracker = self.tracker
-        remove_stale_run(tracker.folder, self.record)
+        """Start the run on W&B, or go on with it where an earlier process was stopped."""
+        folder, options = self.session.folder, self.session.options
+        remove_stale_run(folder, self.record)
         self.run = start_run(
-            tracker.folder,
+            folder,
             self.record,
-            tracker.mode,
-            init_timeout=tracker.init_timeout,
-            finish_timeout=tracker.finish_timeout,
+            options.mode,
+            init_timeout=options.init_timeout,
+            finish_timeout=options.finish_timeout,
             finish_timeout_raises=True,
         )
 
-    def use_inputs(self) -> None:
-        for name in self.record.uses:
-            self.run.use_artifact(name)
-
-    def try_to(self, call: Callable[[], Any], seconds: float | None = None) -> None:
-        """Make a call to W&B, unless W&B has failed before."""
-        if not self.tracker.guard.broken:
-            self.tracker.guard(call, seconds)
+    def tell(self, call: "Callable[[wandb.Run], Any]", seconds: float | None = None) -> None:
+        """Make a call about the run to W&B, unless W&B has failed before."""
+        if (run := self.run) is not None:
+            self.session.guard.unless_broken(lambda: call(run), seconds)
 
     def log(self, row: Mapping) -> None:
         """Log {"step": int, "epoch": float, any metrics...}. Rows come in the order of their steps."""
-        if self.tracker is None:
-            return
         timed = {"_timestamp": time.time(), **row}
         self.rows.append(timed)
-        self.try_to(lambda: log_row(self.run, timed))
+        self.tell(lambda run: log_row(run, timed))
 
-    def finish(
-        self,
-        metrics: Mapping,
-        *,
-        init: Path,
-        mask: Path,
-        weights: Path | None = None,
-        rewind: Path | None = None,
-        files: Iterable[Path] = (),
-    ) -> None:
-        """Log the round's summary and artifacts, and end its run.
+    def finish(self, metrics: Mapping[str, Any], artifacts: Sequence[Artifact]) -> None:
+        """Log the run's summary and artifacts, and end it.
 
         Args:
             metrics: the round's metrics.json.
-            init, mask, weights: files of the store, which stay as they are. Weights are optional.
-            rewind: the early weights that late rewinding returns to; logged by round 1.
-            files: the other files of the round, for whoever resumes the experiment elsewhere.
+            artifacts: what the run made; their files stay as they are.
         """
-        if self.tracker is None:
-            return
-        tracker, record = self.tracker, self.record
+        record, options = self.record, self.session.options
+        trainer = metrics.get("trained_by")
+        reused = trainer is not None and experiment_hash(str(trainer)) != record.experiment_hash
         record.summary = summary(metrics)
-        record.config["reused"] = metrics.get("trained_by", tracker.experiment_id) != tracker.experiment_id
+        record.config["reused"] = reused
         record.last_step = max((row["step"] for row in self.rows), default=0)
-        artifacts = tracker.guard(
-            lambda: self.write_record(metrics, init, mask, weights, rewind, [*files]), remedy=RECORD_AGAIN
+        made = self.session.guard(lambda: self.write_record(artifacts), remedy=RECORD_AGAIN) or []
+        self.tell(lambda run: run.config.update({"reused": reused}, allow_val_change=True))
+        self.tell(lambda run: log_summary(run, record))
+        self.tell(
+            lambda run: [run.log_artifact(artifact, aliases=aliases) for artifact, aliases in made],
+            None if options.mode == "offline" else options.init_timeout,
         )
-        self.try_to(lambda: self.run.config.update({"reused": record.config["reused"]}, allow_val_change=True))
-        self.try_to(lambda: log_summary(self.run, record))
-        self.try_to(lambda: self.log_artifacts(artifacts), None if tracker.mode == "offline" else tracker.init_timeout)
         self.end()
 
-    def write_record(
-        self,
-        metrics: Mapping,
-        init: Path,
-        mask: Path,
-        weights: Path | None,
-        rewind: Path | None,
-        files: Sequence[Path],
-    ) -> "list[tuple[wandb.Artifact, list[str]]]":
+    def write_record(self, artifacts: Sequence[Artifact]) -> "list[tuple[wandb.Artifact, list[str]]]":
         """Write the record, complete before W&B hears of it; returns its artifacts, with their aliases."""
-        record = self.record
-        label = {name: metrics[name] for name in LABEL if name in metrics}
-        label |= {"round": record.round, "run": record.run_id}
-        metadata = {"experiment": self.tracker.experiment, **label}
-        metadata |= {name: value for name, value in record.summary.items() if name.endswith(("_wer", "_cer"))}
-        aliases = [record.run_id, f"round-{record.round:02d}"]
-
-        if record.round == 0:
-            only_name = {"experiment": self.tracker.experiment}
-            record.artifacts.append(self.artifact("init", "init", [init], aliases[:1], only_name, {}))
-        record.artifacts.append(self.artifact("mask", "mask", [mask], aliases, metadata, label))
-        if rewind is not None and record.round == 1:
-            record.artifacts.append(self.artifact("rewind", "rewind", [rewind], aliases, metadata, label))
-        if weights is not None:
-            record.artifacts.append(self.artifact("weights", "model", [weights], aliases, metadata, label))
-        if files:
-            whole = {**label, "uses": record.uses, "experiment": self.tracker.about}
-            record.artifacts.append(self.artifact("round", "round", files, aliases, metadata, whole))
-        return self.recorded()
-
-    def recorded(self) -> "list[tuple[wandb.Artifact, list[str]]]":
-        """Make the artifacts of the record, and write it with their digests."""
-        record, folder, made = self.record, self.tracker.folder, []
-        for artifact in record.artifacts:
-            made.append((make_artifact(folder, artifact), artifact.aliases))
-            artifact.digest = made[-1][0].digest
-        save_history(folder, record.run_id, self.rows)
-        save_record(folder, record)
+        folder, made = self.session.folder, []
+        for artifact in artifacts:
+            if artifact.copied:
+                place = records_folder(folder) / self.record.run_id
+                artifact = replace(artifact, files=[copied_to(place, file) for file in artifact.files])
+            entry = artifact_record(artifact, self.record, self.session.experiment, folder)
+            made.append((make_artifact(folder, entry), entry.aliases))
+            entry.digest = made[-1][0].digest
+            self.record.artifacts.append(entry)
+        save_history(folder, self.record.run_id, self.rows)
+        save_record(folder, self.record)
         return made
 
-    def artifact(
-        self, kind: str, type: str, files: Sequence[Path], aliases: list[str], metadata: dict, label: dict
-    ) -> ArtifactRecord:
-        return ArtifactRecord(
-            name=self.tracker.artifact_name(kind),
-            type=type,
-            aliases=aliases,
-            metadata=metadata,
-            files={file.name: os.path.relpath(file.resolve(), self.tracker.folder) for file in files},
-            label=label,
-        )
-
-    def log_artifacts(self, artifacts: "list[tuple[wandb.Artifact, list[str]]]") -> None:
-        for artifact, aliases in artifacts:
-            self.run.log_artifact(artifact, aliases=aliases)
-
     def end(self, exit_code: int = 0) -> None:
-        if self.run is not None:
-            guard = self.tracker.guard
-            seconds = LAST_CHANCE if guard.broken else self.tracker.finish_timeout + 10
-            guard(lambda: self.run.finish(exit_code=exit_code), seconds)
-            self.run = None
+        """End the run on W&B; more than once does no harm."""
+        run, self.run, guard = self.run, None, self.session.guard
+        if run is not None:
+            seconds = FAILED_FINISH_SECONDS if guard.broken else self.session.options.finish_timeout + 10
+            guard(lambda: run.finish(exit_code=exit_code), seconds)
 
-    def __exit__(self, *error) -> None:
+    def __exit__(self, *error: object) -> None:
         """A round that did not `finish` leaves a failed run; resuming the experiment goes on with it."""
         self.end(exit_code=1)
 
 
-def summary(metrics: Mapping) -> dict:
-    """The metrics that go into the run's summary; those of test sets as `<set>_wer` and `<set>_cer`."""
-    flat = {name: value for name, value in metrics.items() if isinstance(value, int | float | str)}
-    for name, scores in metrics.get("tests", {}).items():
-        flat |= {f"{name}_{metric}": scores[metric] for metric in ("wer", "cer") if metric in scores}
-    return flat
+class SilentRun:
+    """Stands in for a run that nobody is told of: tracking is disabled, or the run is finished already."""
+
+    def __init__(self, record: RoundRecord) -> None:
+        self.record = record
+
+    def __enter__(self) -> Self:
+        return self
+
+    def log(self, row: Mapping) -> None:
+        """Log nothing."""
+
+    def finish(self, metrics: Mapping[str, Any], artifacts: Sequence[Artifact]) -> None:
+        """Log nothing."""
+
+    def __exit__(self, *error: object) -> None:
+        """End nothing."""
+
+
+def open_run(session: Session, record: RoundRecord, history: Iterable[Mapping] = ()) -> RoundRun | SilentRun:
+    """Return the run of a record, to be entered; one that says nothing if there is nothing to tell.
+
+    Args:
+        history: rows logged before (of a resumed round); they are replayed.
+    """
+    if session.options.mode == "disabled" or session.has_run(record):
+        return SilentRun(record)
+    return RoundRun(session, record, history)
+
+
+def copied_to(folder: Path, file: Path) -> Path:
+    """Copy a file into ``folder``; returns the copy."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return Path(shutil.copyfile(file, folder / file.name))

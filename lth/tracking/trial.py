@@ -4,22 +4,26 @@ import os
 import signal
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from lth.store.rows import Row
 from lth.tracking.client import keep_files_in, step_out_of_sweep
 from lth.tracking.guard import Guard
+from lth.tracking.session import TrackingOptions
+
+if TYPE_CHECKING:
+    import wandb
 
 
 def in_sweep() -> bool:
-    """Whether `wandb agent` has started this process."""
+    """Return whether `wandb agent` has started this process."""
     return bool(os.environ.get("WANDB_SWEEP_ID"))
 
 
 def trial_words(config: DictConfig) -> dict:
-    """What the agent decides about the experiment: a name that no other trial has, and where its runs go."""
+    """Return what the agent decides about the experiment: a name that no other trial has, and where its runs go."""
     places = {"project": os.environ.get("WANDB_PROJECT"), "entity": os.environ.get("WANDB_ENTITY")}
     return {
         "name": f"{config.name}-{os.environ.get('WANDB_RUN_ID', 'trial')}",
@@ -28,7 +32,7 @@ def trial_words(config: DictConfig) -> dict:
 
 
 class TrialRun:
-    """The trial's own run; a context manager. Online whatever `tracking` says, for the sweep reads it.
+    """Reports a trial in its own run; a context manager. Online whatever `tracking` says, for the sweep reads it.
 
     W&B failing never ends the trial: its rounds are in the store, and only the sweep does not hear of it.
 
@@ -41,19 +45,20 @@ class TrialRun:
     def __init__(self, name: str, folder: Path, config: DictConfig):
         self.name, self.folder = name, folder.resolve()
         self.config = OmegaConf.to_container(config, resolve=True)
+        self.options = TrackingOptions(**config.tracking)
         self.stopped = False
         self.step = 0
-        self.run: Any = None
+        self.run: wandb.Run | None = None
         self.guard = Guard(name)
 
     def __enter__(self) -> "TrialRun":
-        timeout = self.config["tracking"]["init_timeout"]
-        self.guard(self.start, timeout + 10, remedy="the sweep does not hear of this trial")
+        self.guard(self.start, self.options.init_timeout + 10, remedy="the sweep does not hear of this trial")
         step_out_of_sweep()
         self._handler = signal.signal(signal.SIGTERM, self.stop)
         return self
 
     def start(self) -> None:
+        """Start the trial's run; `wandb agent` has set its id."""
         import wandb
 
         keep_files_in(self.folder)
@@ -72,25 +77,25 @@ class TrialRun:
                 disable_code=True,
                 disable_git=True,
                 x_disable_stats=True,
-                init_timeout=self.config["tracking"]["init_timeout"],
-                finish_timeout=self.config["tracking"]["finish_timeout"],
+                init_timeout=self.options.init_timeout,
+                finish_timeout=self.options.finish_timeout,
                 stop_fn=lambda: os.kill(os.getpid(), signal.SIGTERM),
             ),
         )
         self.run.config.update({"resolved": self.config})
 
     def stop(self, *_: Any) -> None:
-        """The sweep, or the agent, wants no more of this trial."""
+        """End the trial: the sweep, or the agent, wants no more of it."""
         if not self.stopped:
             self.stopped = True
             raise KeyboardInterrupt
 
     def log(self, row: Row, seed: int, objectives: Mapping[str, float]) -> None:
-        """A finished round. With one seed the step is the round's number; further seeds count on."""
+        """Log a finished round. With one seed the step is the round's number; further seeds count on."""
         values = {"round": row.round, "seed": seed, "density": row.density, "dev_wer": row.dev_wer, **objectives}
         step, self.step = self.step, self.step + 1
-        if self.run is not None and not self.guard.broken and step >= self.run.starting_step:
-            self.guard(lambda: self.run.log(values, step=step, commit=True))
+        if (run := self.run) is not None and step >= run.starting_step:
+            self.guard.unless_broken(lambda: run.log(values, step=step, commit=True))
 
     def finish(self, summary: Mapping[str, Any] | None = None, failed: str = "") -> None:
         """End the run: with its summary, or as a failed one with the reason."""
@@ -98,7 +103,7 @@ class TrialRun:
             return
         run, self.run = self.run, None
         summary = {"reason": failed} if failed else dict(summary or {})
-        seconds = self.config["tracking"]["finish_timeout"] + 10
+        seconds = self.options.finish_timeout + 10
 
         def end() -> None:
             run.summary.update(summary)

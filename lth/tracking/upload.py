@@ -7,60 +7,68 @@ are gone, and run twice it logs every row twice.
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lth.tracking.client import log_row, log_summary, make_artifact, start_run
 from lth.tracking.record import ArtifactRecord, RoundRecord, load_history, load_winners
 
 if TYPE_CHECKING:
     import wandb
+    from wandb.apis import public
+
+T = TypeVar("T")
 
 
 def missing(api: "wandb.Api", record: RoundRecord) -> list[str]:
-    """What the server lacks of a round, in words; empty when it has everything."""
+    """Return what the server lacks of a round, in words; empty when it has everything."""
     gaps = [] if has_history(api, record) else ["its run"]
     gaps += [artifact.name for artifact in record.artifacts if not has_artifact(api, record, artifact)]
     return gaps + [f"its use of {name}" for name in missing_inputs(api, record)]
 
 
 def has_history(api: "wandb.Api", record: RoundRecord) -> bool:
+    """Return whether the server has the finished run with all of its rows."""
     run = find_run(api, record)
     return run is not None and run.state == "finished" and run.lastHistoryStep >= record.last_step
 
 
 def has_artifact(api: "wandb.Api", record: RoundRecord, artifact: ArtifactRecord) -> bool:
-    """Whether the artifact is there under the round's own alias, with the very content of the record."""
-    there = find_artifact(api, record, f"{artifact.name}:{record.run_id}")
-    return there is not None and there.digest == artifact.digest
+    """Return whether the server has the artifact under the round's own alias, with the very content of the record."""
+    logged = find_artifact(api, record, f"{artifact.name}:{record.run_id}")
+    return logged is not None and logged.digest == artifact.digest
 
 
 def missing_inputs(api: "wandb.Api", record: RoundRecord) -> list[str]:
+    """Return which of the artifacts that the round was made from the server's run does not name."""
     run = find_run(api, record)
     used = [] if run is None else run.used_artifacts()
-    there = {f"{artifact.name.split(':')[0]}:{alias}" for artifact in used for alias in artifact.aliases}
+    names = {f"{artifact.name.split(':')[0]}:{alias}" for artifact in used for alias in artifact.aliases}
     for artifact in used:  # of another experiment: by version or, as its own record names it, by the run that made it
         name, project = artifact.name.split(":")[0], artifact.project
-        there.add(f"{artifact.entity}/{project}/{artifact.name}")
+        names.add(f"{artifact.entity}/{project}/{artifact.name}")
         for alias in artifact.aliases:
-            there |= {f"{project}/{name}:{alias}", f"{artifact.entity}/{project}/{name}:{alias}"}
-    return [name for name in record.uses if name not in there]
+            names |= {f"{project}/{name}:{alias}", f"{artifact.entity}/{project}/{name}:{alias}"}
+    return [name for name in record.uses if name not in names]
 
 
-def find_run(api: "wandb.Api", record: RoundRecord) -> Any:
+def find_run(api: "wandb.Api", record: RoundRecord) -> "public.Run | None":
+    """Return the round's run on the server."""
     api.flush()  # it remembers runs as they were
-    return found(lambda: api.run(f"{project_path(api, record)}/{record.run_id}"))
+    return unless_missing(lambda: api.run(f"{project_path(api, record)}/{record.run_id}"))
 
 
-def find_artifact(api: "wandb.Api", record: RoundRecord, name: str) -> Any:
-    return found(lambda: api.artifact(name if "/" in name else f"{project_path(api, record)}/{name}"))
+def find_artifact(api: "wandb.Api", record: RoundRecord, name: str) -> "wandb.Artifact | None":
+    """Return an artifact of the round's project, or of the project that the name begins with."""
+    return unless_missing(lambda: api.artifact(name if "/" in name else f"{project_path(api, record)}/{name}"))
 
 
 def project_path(api: "wandb.Api", record: RoundRecord) -> str:
+    """Return "entity/project" of the round's run."""
     return f"{record.entity or api.default_entity}/{record.project}"
 
 
-def found(look_up: Callable[[], Any]) -> Any:
-    """What `look_up` returns, or None if the server says that there is no such thing."""
+def unless_missing(look_up: Callable[[], T]) -> T | None:
+    """Return what `look_up` returns, or None if the server says that there is no such thing."""
     try:
         return look_up()
     except Exception as error:  # the client has no type of its own for this
@@ -102,7 +110,7 @@ def upload(api: "wandb.Api", folder: Path, record: RoundRecord, **settings: Any)
 
 
 def make_again(folder: Path, record: ArtifactRecord) -> "wandb.Artifact":
-    """The artifact of a record, once more from the store.
+    """Return the artifact of a record, made again from the store.
 
     Raises:
         ValueError: a file is gone, or its content is not what it was.
@@ -115,7 +123,7 @@ def make_again(folder: Path, record: ArtifactRecord) -> "wandb.Artifact":
 
 
 def missing_names(api: "wandb.Api", folder: Path, record: RoundRecord) -> list[str]:
-    """Which of `extreme` and `best` the round's mask has earned but is not yet called."""
+    """Return which of `extreme` and `best` the round's mask has earned but is not yet called."""
     winners = load_winners(folder, record.experiment_hash)
     earned = [name for name, number in winners.items() if number == record.round]
     mask = find_mask(api, record) if earned else None
@@ -130,6 +138,7 @@ def give_names(api: "wandb.Api", folder: Path, record: RoundRecord) -> None:
         mask.save()
 
 
-def find_mask(api: "wandb.Api", record: RoundRecord) -> Any:
+def find_mask(api: "wandb.Api", record: RoundRecord) -> "wandb.Artifact | None":
+    """Return the mask artifact that the round logged."""
     masks = [artifact.name for artifact in record.artifacts if artifact.type == "mask"]
     return find_artifact(api, record, f"{masks[0]}:{record.run_id}") if masks else None

@@ -1,35 +1,39 @@
-"""What happens around each training step: pruned weights stay away, and every step leaves a row."""
+"""Callbacks of training: one keeps pruned weights at zero, one records a row of history."""
 
 import time
 from collections.abc import Callable
+from typing import cast
 
 import lightning
 from lightning import Callback, Trainer
+from torch import Tensor, nn
 
 from lth.tickets.mask import Mask
 
 
 class KeepPruned(Callback):
-    """Pruned weights are zero after every step, and their gradients never enter gradient clipping."""
+    """A callback that keeps pruned weights at zero after every step, and their gradients out of gradient clipping."""
 
     def __init__(self, mask: Mask):
         self.mask = mask
 
     def on_fit_start(self, trainer: Trainer, module: lightning.LightningModule) -> None:
-        self._weights = dict(module.model.named_parameters())
+        self._weights = dict(cast(nn.Module, module.model).named_parameters())
 
     def on_before_optimizer_step(self, trainer, module, optimizer) -> None:
-        self.mask.apply_({name: p.grad for name, p in self._weights.items()})  # Lightning clips after this hook
+        gradients = {name: cast(Tensor, p.grad) for name, p in self._weights.items()}
+        self.mask.apply_(gradients)  # Lightning clips after this hook
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
         self.mask.apply_(self._weights)
 
 
 class History(Callback):
-    """The rows of a round: one every ``every`` steps, one an epoch; and the time and audio training took.
+    """A callback that records a round: a row every ``every`` steps, a row an epoch, and the time and audio training
+    took.
 
-    Kept in the checkpoint, so a resumed round has the whole story. ``listeners`` hear each new row, and after
-    a resumption the old ones first. ``seconds`` is time in training steps and their data, ``elapsed`` also
+    It lies in the checkpoint, so a resumed round has all of it. ``listeners`` are called with each new row, and after
+    a resumption with the old ones first. ``seconds`` is time in training steps and their data, ``elapsed`` also
     counts validation and checkpoints.
     """
 
@@ -43,6 +47,7 @@ class History(Callback):
 
     @property
     def elapsed(self) -> float:
+        """Return the seconds since the round began, those before a resumption included."""
         return self._before + time.perf_counter() - self._fit_started
 
     def state_dict(self) -> dict:

@@ -66,7 +66,7 @@ def load(path: Path) -> dict:
 
 
 class SafeCheckpointIO(CheckpointIO):
-    """Lets the Lightning Trainer write and read checkpoints through :func:`save` and :func:`load`."""
+    """A plugin by which the Lightning Trainer writes and reads checkpoints through :func:`save` and :func:`load`."""
 
     def save_checkpoint(self, checkpoint: dict, path: str | Path, storage_options: Any = None) -> None:
         save(checkpoint, Path(path))
@@ -80,7 +80,7 @@ class SafeCheckpointIO(CheckpointIO):
 
 
 def latest(folder: Path) -> Path | None:
-    """The newest sound checkpoint of a round in training, or None; damaged ones are removed.
+    """Return the newest sound checkpoint of a round in training, or None; remove damaged ones.
 
     A checkpoint without its checksum was being written when the process died; the one before it still stands.
     """

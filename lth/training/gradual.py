@@ -1,4 +1,4 @@
-"""Pruning during a training; the mask is a result of it."""
+"""Gradual pruning: during a training, of which the mask is a result."""
 
 from collections.abc import Callable, Mapping
 
@@ -15,7 +15,8 @@ Prune = Callable[[Mapping[str, Tensor], Mask, float, int], Mask]
 
 
 class PruneGradually(KeepPruned):
-    """Prunes what is weakest after optimiser steps until ``last`` is left (Zhu & Gupta 2017); nothing regrows.
+    """A callback that prunes what is weakest after optimiser steps until ``last`` is left (Zhu & Gupta 2017); nothing
+    regrows.
 
     The mask lies in the checkpoint. ``mask`` is the round's own once the training is over.
 

@@ -11,20 +11,25 @@ from torch.nn import functional as F
 from lth.errors import UserError
 
 
-def ctc(logits: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: Tensor, *, lenient: bool = False) -> Tensor:
-    """PyTorch's (Graves et al. 2006); with ``lenient`` utterances too short for their text count as zero."""
+def ctc(
+    logits: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: Tensor, *, zero_infinity: bool = False
+) -> Tensor:
+    """Compute PyTorch's CTC loss (Graves et al. 2006); with ``zero_infinity`` utterances too short for their text count
+    as zero."""
     log_probabilities = logits.float().log_softmax(-1).transpose(0, 1)
-    return F.ctc_loss(log_probabilities, tokens, lengths, token_lengths, zero_infinity=lenient)
+    return F.ctc_loss(log_probabilities, tokens, lengths, token_lengths, zero_infinity=zero_infinity)
 
 
-def warpctc(logits: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: Tensor, *, lenient: bool = False) -> Tensor:
-    """Baidu's, by the optional package warpctc-pytorch, reduced as `ctc` is.
+def warpctc(
+    logits: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: Tensor, *, zero_infinity: bool = False
+) -> Tensor:
+    """Compute Baidu's CTC loss by the optional package warpctc-pytorch, reduced as `ctc` is.
 
     Raises:
         UserError: warpctc-pytorch is not installed.
     """
     try:
-        from warpctc_pytorch import CTCLoss
+        from warpctc_pytorch import CTCLoss  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise UserError(
             "loss=warpctc needs the package warpctc-pytorch, which is not installed and has no release for a current "
@@ -34,6 +39,6 @@ def warpctc(logits: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: Tens
     each = CTCLoss(blank=0, reduction="none")(
         logits.float().transpose(0, 1).contiguous(), targets.int().cpu(), lengths.int().cpu(), token_lengths.int().cpu()
     ).to(logits.device)
-    if lenient:  # it gives an impossible text a loss of 0 or an infinite one
+    if zero_infinity:  # it gives an impossible text a loss of 0 or an infinite one
         each = torch.where(each.isfinite(), each, 0.0)
     return (each / token_lengths.clamp(min=1)).mean()

@@ -1,4 +1,4 @@
-"""How much memory a training will take, before it begins."""
+"""A prediction of the memory that a training will take."""
 
 import os
 from pathlib import Path
@@ -22,7 +22,7 @@ MOST = 400_000_000
 
 
 def activations(model: nn.Module, bins: int, frames: int) -> float:
-    """Bytes that autograd keeps for the backward pass of one utterance of so many frames, fp32.
+    """Return the bytes that autograd keeps for the backward pass of one utterance of so many frames, fp32.
 
     Measured on two short ones and extended by the parabola through them and nothing for none: what attention keeps
     grows with the square of the length.
@@ -33,12 +33,12 @@ def activations(model: nn.Module, bins: int, frames: int) -> float:
 
 
 def _kept(model: nn.Module, bins: int, frames: int) -> int:
-    own = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    parameters = {p.untyped_storage().data_ptr() for p in model.parameters()}
     seen: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
+        if storage.data_ptr() not in parameters:
             seen[storage.data_ptr()] = storage.nbytes()
             alive.append(tensor)  # or its address could be given out again
         return tensor
@@ -50,7 +50,8 @@ def _kept(model: nn.Module, bins: int, frames: int) -> int:
 
 
 def predicted(model: nn.Module, bins: int, frames: int, utterances: int, share: float = 1.0) -> float:
-    """Bytes of training on batches of so many utterances of so many frames: weights, gradients, moments, activations.
+    """Predict the bytes of training on batches of so many utterances of so many frames: weights, gradients, moments,
+    activations.
 
     The loss, what an optimiser's step needs for a moment and the allocator's waste are left out: on the small presets
     this was 0.5 to 1.1 of what a training took. ``share`` is of the activations' bytes, 1 for fp32.
@@ -67,12 +68,12 @@ def predicted(model: nn.Module, bins: int, frames: int, utterances: int, share: 
 
 
 def available(accelerator: str) -> int:
-    """Bytes of memory that the device has in all, or that the container may use of them."""
+    """Return the bytes of memory that the device has in all, or that the container may use of them."""
     if accelerator == "cuda":
         return torch.cuda.mem_get_info()[1]
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limits = [file.read_text().strip() for file in LIMITS if file.is_file()]
-    return min([there, *(int(limit) for limit in limits if limit.isdigit())])
+    return min([installed, *(int(limit) for limit in limits if limit.isdigit())])
 
 
 def check_memory(
@@ -83,23 +84,26 @@ def check_memory(
     accelerator: str,
     *,
     half: bool = False,
-    room: int | None = None,
+    limit: int | None = None,
 ) -> None:
-    """UserError where the prediction is more than the device has.
+    """Check that a training fits in memory, as far as can be predicted.
 
     Args:
         model: not used afterwards: its statistics change.
         frames: of the longest utterance.
         half: activations are bf16, at least most of them.
-        room: bytes that there are; None: what the device has.
+        limit: bytes that there are; None: what the device has.
+
+    Raises:
+        UserError: the prediction is more than the device has.
     """
-    there = available(accelerator) if room is None else room
+    limit = available(accelerator) if limit is None else limit
     needed = predicted(model, bins, frames, utterances, 0.5 if half else 1.0)
-    if needed > SURE * there:
+    if needed > SURE * limit:
         where = "this GPU" if accelerator == "cuda" else "this machine"
         name, parameters = type(model).__name__, sum(p.numel() for p in model.parameters())
         raise UserError(
             f"training this {name} takes more than {needed / GIB:.1f} GiB, for {parameters:,} "
             f"parameters and batches of {utterances} utterances of up to {frames} frames, and {where} has "
-            f"{there / GIB:.1f} GiB: lower trainer.batch_size or trainer.max_duration, or choose a smaller model="
+            f"{limit / GIB:.1f} GiB: lower trainer.batch_size or trainer.max_duration, or choose a smaller model="
         )

@@ -5,39 +5,40 @@ import hashlib
 import math
 import random
 from collections.abc import Callable
+from typing import cast
 
 import lightning
 import numpy as np
 import torch
 from lhotse.dataset import SpecAugment
-from torch import Tensor, nn
+from torch import Tensor
 
 from lth.decoding.choose import Decoder
 from lth.errors import UserError
-from lth.models.ctc import CTCLoss
+from lth.models.ctc import CTCLoss, Model
 from lth.speech.features import Features
 from lth.speech.wer import score
 
 
 class TrainingDiverged(UserError):
-    """The loss is no longer a number."""
+    """An error of a training of which the loss is no longer a number."""
 
 
-def set_seeds(words: str) -> None:
-    """Seed every global random stream that dropout and SpecAugment draw from."""
-    seed = int.from_bytes(hashlib.sha256(words.encode()).digest()[:4], "little")
+def set_seeds(key: str) -> None:
+    """Seed every global random stream that dropout and SpecAugment draw from, by the sha256 of ``key``."""
+    seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "little")
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
 
 
 class Recogniser(lightning.LightningModule):
-    """A model with everything between audio and text.
+    """A model with everything between audio and text, as Lightning trains it.
 
     Args:
         model: see ``lth.models.ctc``.
         decode: what the model returns for a batch to texts.
-        ctc: the CTC loss; called with ``lenient=True`` of utterances that may be too short for their text.
+        ctc: the CTC loss; called with ``zero_infinity=True`` of utterances that may be too short for their text.
         augment: SpecAugment on one utterance's features, or None.
         lr, weight_decay, betas: of AdamW; ``rate`` is the fraction of ``lr`` at a progress between 0 and 1.
         utterances: how many the train split has; the unit progress is counted in.
@@ -47,7 +48,7 @@ class Recogniser(lightning.LightningModule):
 
     def __init__(
         self,
-        model: nn.Module,
+        model: Model,
         features: Features,
         decode: Decoder,
         *,
@@ -78,6 +79,7 @@ class Recogniser(lightning.LightningModule):
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), gradient_clip_val)
 
     def forward(self, batch: dict) -> tuple[Tensor, Tensor]:
+        """Return what the model makes of a batch's audio, (B, T', C) and (B,) lengths, with SpecAugment in training."""
         x, lengths = self.features(batch["audio"], batch["lengths"])
         if self.training and self.augment is not None:
             for n, length in enumerate(lengths.tolist()):
@@ -85,33 +87,38 @@ class Recogniser(lightning.LightningModule):
         return self.model(x, lengths)
 
     def loss(self, encoded: Tensor, lengths: Tensor, batch: dict) -> Tensor:
-        """The model's loss of what it made of the batch.
+        """Return the model's loss of what it made of the batch.
 
         By CTC dev utterances too short for their text count as zero; the train split has none.
         """
-        ctc = functools.partial(self.ctc, lenient=not self.training)
+        ctc = functools.partial(self.ctc, zero_infinity=not self.training)
         return self.model.loss(encoded, lengths, batch["tokens"], batch["token_lengths"], ctc)
 
     def hypotheses(self, encoded: Tensor, lengths: Tensor) -> list[str]:
-        """The texts of what the model made of a batch."""
+        """Return the texts of what the model made of a batch."""
         return self.decode(self.model, encoded, lengths)
 
     @property
+    def _optimizer(self) -> torch.optim.Optimizer:
+        return cast(torch.optim.Optimizer, self.optimizers())
+
+    @property
     def progress(self) -> float:
-        """Share of the whole training that is done, in [0, 1]."""
-        return (self.current_epoch + self.seen / self.utterances) / self.trainer.max_epochs
+        """Return the share of the whole training that is done, in [0, 1]."""
+        return (self.current_epoch + self.seen / self.utterances) / cast(int, self.trainer.max_epochs)
 
     def on_train_epoch_start(self) -> None:
         self.seen = 0
 
     def on_train_batch_start(self, batch: dict, batch_idx: int) -> None:
         set_seeds(f"{self.seed} {self.current_epoch} {batch_idx}")
-        for group in self.optimizers().param_groups:
+        for group in self._optimizer.param_groups:
             group["lr"] = self.lr * self.rate(self.progress)
         self.seen += len(batch["ids"])
 
     def training_step(self, batch: dict, batch_idx: int) -> Tensor:
-        loss = self.loss(*self(batch), batch)
+        encoded, lengths = self(batch)
+        loss = self.loss(encoded, lengths, batch)
         if not torch.isfinite(loss):
             raise self._diverged("loss", loss.item())
         self.log("loss", loss)
@@ -120,7 +127,7 @@ class Recogniser(lightning.LightningModule):
     def _diverged(self, what: str, value: float) -> TrainingDiverged:
         return TrainingDiverged(
             f"the {what} is {value} at step {self.global_step} (epoch {self.current_epoch + 1}) with learning rate "
-            f"{self.optimizers().param_groups[0]['lr']:.2e}; lower trainer.lr or trainer.gradient_clip"
+            f"{self._optimizer.param_groups[0]['lr']:.2e}; lower trainer.lr or trainer.gradient_clip"
         )
 
     def on_validation_epoch_start(self) -> None:

@@ -1,4 +1,4 @@
-"""Learning rate as a function of how much of the training is done.
+"""The learning rate as a function of how much of the training is done.
 
 Progress runs from 0 to 1 over all epochs, counted in utterances, so the number of batches an epoch happens to
 have never shifts the schedule and nothing needs to be stored to resume it.
@@ -8,7 +8,7 @@ import math
 
 
 def one_cycle(progress: float, *, warmup: float = 0.3, start: float = 0.04, end: float = 1e-4) -> float:
-    """Fraction of the peak rate: cosine up over ``warmup``, cosine down after (Smith & Topin 2019)."""
+    """Return the fraction of the peak rate: cosine up over ``warmup``, cosine down after (Smith & Topin 2019)."""
     if progress < warmup:
         low, high, along = start, 1.0, progress / warmup
     else:
@@ -17,12 +17,13 @@ def one_cycle(progress: float, *, warmup: float = 0.3, start: float = 0.04, end:
 
 
 def annealed(progress: float, *, epochs: int, factor: float = 1.01) -> float:
-    """The reference systems' rate: divided by ``factor`` after every epoch."""
+    """Return the reference systems' fraction of the peak rate: divided by ``factor`` after every epoch."""
     return factor ** -math.floor(progress * epochs + 1e-9)
 
 
 def transformer(progress: float, *, warmup: float) -> float:
-    """Up in a straight line over ``warmup``, then down with the root of the steps (Vaswani et al. 2017, section 5.3).
+    """Return the fraction of the peak rate: up in a straight line over ``warmup``, then down with the root of the steps
+    (Vaswani et al. 2017, section 5.3).
 
     Theirs has the peak (units * warm-up steps) ** -0.5; here it is the learning rate.
     """
@@ -30,5 +31,5 @@ def transformer(progress: float, *, warmup: float) -> float:
 
 
 def fixed(progress: float, *, rate: float = 1.0) -> float:
-    """This fraction of the peak rate throughout."""
+    """Return the same fraction of the peak rate throughout."""
     return rate

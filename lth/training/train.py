@@ -1,4 +1,4 @@
-"""Training one ticket: a Lightning Trainer, set up so that stopping it anywhere costs at most an epoch."""
+"""Training of one ticket: a Lightning Trainer, set up so that stopping it anywhere costs at most an epoch."""
 
 import contextlib
 import logging
@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import lightning
 import torch
@@ -23,13 +24,13 @@ from lth.training.recogniser import Recogniser
 
 @dataclass(frozen=True)
 class Hardware:
-    """Where and in what precision to train; part of a round's key."""
+    """The device and precision of a training; part of a round's key."""
 
     accelerator: str
     precision: str
 
     def autocast(self) -> torch.autocast:
-        """In which a network computes as it does when it is trained and scored."""
+        """Make the context in which a network computes as it does when it is trained and scored."""
         return torch.autocast(self.accelerator, torch.bfloat16, enabled=self.precision.startswith("bf16"))
 
 
@@ -54,7 +55,7 @@ def hardware(accelerator: str, precision: str) -> Hardware:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Lightning's advice (more workers, a logger, ...) does not belong among a lottery's rounds."""
+    """Hide Lightning's advice (more workers, a logger, ...), which does not belong among a lottery's rounds."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -70,7 +71,7 @@ def _quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """Ctrl-C as a KeyboardInterrupt again: Lightning turns it into an exit and leaves the signal switched off."""
+    """Make Ctrl-C a KeyboardInterrupt again: Lightning turns it into an exit and leaves the signal switched off."""
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield
@@ -90,7 +91,7 @@ class Patience(EarlyStopping):
 
 
 class Until(lightning.Callback):
-    """Ends a training early as if it had been killed there: the schedule is that of the whole."""
+    """A callback that ends a training early as if it had been killed there: the schedule is that of the whole."""
 
     def __init__(self, epoch: int):
         self.epoch = epoch
@@ -107,11 +108,11 @@ class Until(lightning.Callback):
 def trainer(
     machine: Hardware, *, epochs: int, gradient_clip: float | None, accumulate: int, callbacks: Iterable
 ) -> lightning.Trainer:
-    """A Trainer with no logger, no bar and no pickle of its own."""
+    """Make a Trainer with no logger, no bar and no pickle of its own."""
     return lightning.Trainer(
         accelerator=machine.accelerator,
         devices=1,
-        precision=machine.precision,
+        precision=cast(Any, machine.precision),
         max_epochs=epochs,
         gradient_clip_val=gradient_clip,
         accumulate_grad_batches=accumulate,
@@ -128,7 +129,7 @@ def trainer(
 
 def train(
     recogniser: Recogniser,
-    keep: KeepPruned,
+    mask_callback: KeepPruned,
     batches: Batches,
     *,
     machine: Hardware,
@@ -146,7 +147,7 @@ def train(
     """Train ``recogniser`` in place from its present weights, or from the checkpoint in ``folder``.
 
     Args:
-        keep: holds the pruned weights at zero.
+        mask_callback: keeps the pruned weights at zero.
         epochs: of the whole training.
         begin, until: the part of it that is trained: from epoch ``begin`` up to, not with, epoch ``until``.
     """
@@ -154,8 +155,8 @@ def train(
     checkpoint = ModelCheckpoint(
         folder, "epoch-{epoch:05d}", auto_insert_metric_name=False, save_top_k=1, save_on_train_epoch_end=True
     )
-    checkpoint.FILE_EXTENSION = ".safetensors"
-    callbacks = [keep, history, *display, checkpoint]
+    cast(Any, checkpoint).FILE_EXTENSION = ".safetensors"
+    callbacks = [mask_callback, history, *display, checkpoint]
     if patience is not None:
         callbacks.append(Patience("dev_wer", patience=patience, mode="min"))
     if until is not None:
@@ -164,14 +165,15 @@ def train(
         fitting = trainer(
             machine, epochs=epochs, gradient_clip=gradient_clip, accumulate=accumulate, callbacks=callbacks
         )
-        done = fitting.fit_loop.epoch_progress.current
-        done.ready = done.started = done.processed = done.completed = begin  # a checkpoint knows better
+        done = cast(Any, fitting.fit_loop.epoch_progress.current)
+        done.ready = done.started = done.processed = done.completed = begin  # a checkpoint that is loaded replaces it
         fitting.fit(recogniser, datamodule=batches, ckpt_path=latest(folder))
     return history
 
 
 def transcribe(recogniser: Recogniser, batches: DataLoader, machine: Hardware) -> list[dict]:
-    """Rows of ``id``, ``speaker``, ``reference`` and ``hypothesis`` for every utterance, in order of id."""
+    """Transcribe every utterance: rows of ``id``, ``speaker``, ``reference`` and ``hypothesis``, in order of id."""
     with _quiet(), _interruptible():
-        rows = trainer(machine, epochs=1, gradient_clip=None, accumulate=1, callbacks=[]).predict(recogniser, batches)
+        predictor = trainer(machine, epochs=1, gradient_clip=None, accumulate=1, callbacks=[])
+        rows = cast(list[list[dict]], predictor.predict(recogniser, batches))
     return sorted((row for batch in rows for row in batch), key=lambda row: row["id"])

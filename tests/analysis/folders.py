@@ -57,7 +57,8 @@ def write_experiment(
         "rounds": 2,
         "seed": 7,
         "corpus": {"name": "digits"},
-        "strategy": {"amount": 0.5, "schedule": {"_target_": "lth.tickets.schedule.constant"}},
+        "choices": {"corpus": "digits"},
+        "strategy": {"amount": 0.5, "schedule": {"name": "constant"}},
         "tracking": {"mode": "offline"},
     }
     (folder / "config.yaml").write_text(json.dumps(settings | dict(config or {}), ensure_ascii=False))

@@ -5,13 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
 from lth.analysis.compare import groups_of, wins
 from lth.analysis.experiments import gather
-from lth.analysis.labels import label, labelled
+from lth.analysis.labels import label, labels
 from lth.analysis.measure import curve
 from lth.analysis.sections import tickets
 from tests.analysis.folders import write_experiment
+from tests.configs import compose
 
 
 def experiments(outputs, *names, **options):
@@ -21,54 +23,53 @@ def experiments(outputs, *names, **options):
 
 
 @pytest.mark.parametrize(
-    ("strategy", "said"),
+    ("words", "said"),
     [
-        ({"schedule": {"_target_": "lth.tickets.schedule.constant"}, "amount": 0.2}, "constant"),
-        (
-            {
-                "schedule": {"_target_": "a.decaying"},
-                "allocation": {"_target_": "a.Layerwise", "ratios": [1.1, 1, 0.9]},
-                "criterion": {"_target_": "a.Magnitude"},
-            },
-            "decaying layerwise",
-        ),
-        ({"structure": {"_target_": "a.Block", "rows": 1, "columns": 4}}, "1×4 blocks"),
-        (
-            {"allocation": {"_target_": "a.ERK"}, "rewind": {"_target_": "lth.lottery.rewinding.Epoch", "epoch": 3}},
-            "erk late rewinding (epoch 3)",
-        ),
-        ({"exclude": ["convs"], "criterion": {"_target_": "a.Random"}}, "random without convs"),
+        ([], "constant"),
+        (["strategy=layerwise"], "layerwise"),
+        (["strategy=decaying_layerwise"], "decaying_layerwise"),
+        (["strategy=gradient"], "gradient"),
+        (["strategy=snip"], "snip"),
+        (["strategy=wanda"], "wanda"),
+        (["strategy=nm"], "nm 2:4"),
+        (["strategy=block"], "block 1×4"),
+        (["strategy=gradual", "target=0.1"], "gradual"),
+        (["strategy=erk", "strategy/rewind=epoch", "strategy.rewind.epoch=3"], "erk rewind=epoch 3"),
+        (["strategy=random", "strategy.exclude=[convs]"], "random without convs"),
+        (["strategy/criterion=wanda", "strategy/structure=per_row"], "constant criterion=wanda structure=per_row"),
     ],
 )
-def test_labels_say_what_is_not_the_default(strategy, said):
-    assert label(strategy) == said
+def test_labels_are_the_words_that_were_typed(words, said):
+    assert label(OmegaConf.to_container(compose(*words))) == said
 
 
 def test_options_that_differ_are_added_and_only_those(tmp_path):
     made = []
     for name, amount in (("a", 0.2), ("b", 0.5)):
-        config = {"strategy": {"amount": amount, "prune_factor": 1, "schedule": {"_target_": "s.constant"}}}
+        config = {"strategy": {"amount": amount, "prune_factor": 1, "schedule": {"name": "constant"}}}
         (one,) = experiments(tmp_path, name, config=config)
         made.append(replace(one, about={**one.about, "id": name}))
-    assert [one.label for one in labelled(made)] == ["constant, amount 0.2", "constant, amount 0.5"]
+    found = labels({one.id: one.config for one in made})
+    assert list(found.values()) == [
+        "constant, amount 0.2",
+        "constant, amount 0.5",
+    ]
 
 
 def test_other_models_are_told_apart_by_their_kind_and_those_of_one_kind_by_their_options(tmp_path):
     models = {
-        "a": {"_target_": "m.Conformer", "layers": 6},
-        "b": {"_target_": "m.Transducer", "joint": 8, "encoder": {"_target_": "m.Conformer", "layers": 6}},
-        "c": {"_target_": "m.Transducer", "joint": 8, "encoder": {"_target_": "m.DeepSpeech2", "units": 9}},
-        "d": {"_target_": "m.Transducer", "joint": 8, "encoder": {"_target_": "m.DeepSpeech2", "units": 7}},
+        "a": {"name": "conformer", "layers": 6},
+        "b": {"name": "transducer", "joint": 8, "encoder": {"name": "conformer", "layers": 6}},
+        "c": {"name": "transducer", "joint": 8, "encoder": {"name": "deepspeech2", "units": 9}},
+        "d": {"name": "transducer", "joint": 8, "encoder": {"name": "deepspeech2", "units": 7}},
     }
     made = []
     for name, model in models.items():
-        (one,) = experiments(
-            tmp_path, name, config={"model": model, "strategy": {"schedule": {"_target_": "s.constant"}}}
-        )
+        (one,) = experiments(tmp_path, name, config={"model": model, "strategy": {"schedule": {"name": "constant"}}})
         made.append(replace(one, about={**one.about, "id": name}))
 
     def said(names):
-        return [one.label for one in labelled([made["abcd".index(name)] for name in names])]
+        return [*labels({name: made["abcd".index(name)].config for name in names}).values()]
 
     assert said("ab") == ["constant, conformer", "constant, transducer"]
     assert said("bc") == ["constant, model encoder conformer", "constant, model encoder deepspeech2"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lth.analysis.measure.utterances import examples, marked, transcripts
+from lth.analysis.utterances import examples, marked, transcripts
 from lth.store.store import StoredRound
 from tests.analysis.folders import write_experiment
 

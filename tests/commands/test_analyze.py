@@ -12,19 +12,18 @@ import pytest
 import wandb
 from rich.console import Console
 
-from analyze import work
 from lth.analysis.analyse import analyse, state
 from lth.analysis.document import Section
 from lth.analysis.inputs import Analysis
 from lth.analysis.remote import bring
-from lth.commands.sync import sync
+from lth.commands.analyze import compare
 from lth.errors import UserError
-from lth.lottery.experiment import run
 from lth.tracking.record import experiment_hash
+from lth.tracking.sync import sync
 from tests.analysis.folders import write_experiment
 from tests.configs import PROJECT, compose, compose_analysis
 from tests.loopback_wandb import fixture
-from tests.lotteries import command
+from tests.lotteries import command, run
 
 wandb_client = fixture.wandb_client
 wandb_server = fixture.wandb_server
@@ -120,7 +119,7 @@ def test_a_wrong_word_is_named(tmp_path, word):
     write_experiment(tmp_path, "demo")
     config = compose_analysis(f"outputs={tmp_path}", word)
     with pytest.raises(UserError, match=WRONG[word]):
-        work(config)
+        compare(config, "python analyze.py")
 
 
 def test_the_command_says_it_in_one_line(tmp_path):

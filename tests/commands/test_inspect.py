@@ -1,15 +1,18 @@
-"""lth.commands.inspect on a small experiment whose every count is known, whole and damaged."""
+"""`python -m lth inspect` on a small experiment whose every count is known, whole and damaged."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 
 import pytest
 
-from lth.commands.inspect import damage, inspect, main
+from lth.analysis.inspect import damage, inspect
+from lth.commands.inspect import main
 from lth.store.maskfile import load_mask
 from tests.analysis.folders import write_experiment
+from tests.configs import PROJECT
 
 
 @pytest.fixture
@@ -25,8 +28,10 @@ def flip(path):
     path.write_bytes(data)
 
 
-def run(capsys, *arguments):
-    code = main([str(a) for a in arguments])
+def run(capsys, target, *words):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["lth", f"ticket={str(target)!r}", *words])
+        code = main("python -m lth inspect")
     captured = capsys.readouterr()
     return code, captured.out, captured.err
 
@@ -99,7 +104,7 @@ def test_experiment_by_name_and_by_folder(folder):
 
 def test_json_is_the_same_document(folder, capsys):
     for target in ("demo", folder / "rounds" / "round-01", folder / "rounds" / "round-01" / "mask.lth"):
-        code, out, err = run(capsys, target, "--json")
+        code, out, err = run(capsys, target, "json=true")
         assert (code, err) == (0, "")
         assert json.loads(out) == inspect(target)
 
@@ -123,7 +128,7 @@ def test_what_people_read(folder, capsys):
 @pytest.mark.parametrize("target", ["demo", "outputs/demo/rounds/round-01", "outputs/demo/rounds/round-01/mask.lth"])
 def test_damage_is_one_sentence_and_exit_code_2(folder, capsys, file, target):
     flip(folder / "rounds" / "round-01" / file)
-    for options in ([], ["--json"]):
+    for options in ([], ["json=true"]):
         code, out, err = run(capsys, target, *options)
         assert code == 2
         assert file in err
@@ -144,7 +149,7 @@ def test_damage_to_a_mask_alone(folder, capsys, tmp_path):
     alone = tmp_path / "ticket.lth"
     shutil.copy(folder / "rounds" / "round-01" / "mask.lth", alone)
     flip(alone)
-    code, out, err = run(capsys, alone, "--json")
+    code, out, err = run(capsys, alone, "json=true")
     assert (code, str(alone) in err, "layers" in json.loads(out)) == (2, True, False)
 
 
@@ -178,17 +183,24 @@ def test_names_cannot_drive_the_terminal(tmp_path, capsys):
     assert "[bold]x[/bold]" in out
 
 
+def test_an_experiment_that_lies_elsewhere(folder, capsys, monkeypatch, tmp_path):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert run(capsys, "demo")[0] == 2
+    code, out, _ = run(capsys, "demo", "outputs=../outputs", "json=true")
+    assert code == 0 and json.loads(out)["name"] == "demo"
+
+
 def test_command(folder):
-    done = subprocess.run(
-        [sys.executable, "-m", "lth.commands.inspect", "missing"], capture_output=True, text=True, env=_environment()
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("lth.commands.inspect: missing is no experiment")
-    assert "Traceback" not in done.stderr
+    command = [sys.executable, "-m", "lth", "inspect"]
+    for word, said in (
+        ("ticket=missing", "ticket=missing is no experiment"),
+        ("outputs=outputs", "ticket= is missing"),
+    ):
+        done = subprocess.run([*command, word], capture_output=True, text=True, env=_environment())
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(f"lth inspect: {said}") and done.stderr.count("\n") == 1
 
 
 def _environment():
-    import os
-    from pathlib import Path
-
-    return os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    return os.environ | {"PYTHONPATH": str(PROJECT)}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lth.commands import store as store_cli
+from lth.commands.store import main
 from lth.store.folder import ExperimentFolder
 from lth.store.store import Store
 
@@ -58,8 +58,8 @@ def experiment(outputs: Path, name: str, keys: list[str], init: str = "i1", **st
 
 
 def cli(monkeypatch, capsys, command: str, outputs: Path, *options: str) -> tuple[int, dict, str]:
-    monkeypatch.setattr(sys, "argv", ["lth.store.store", command, "--outputs", str(outputs), "--json", *options])
-    code = store_cli.main()
+    monkeypatch.setattr(sys, "argv", ["lth", f"do={command}", f"outputs={outputs}", "json=true", *options])
+    code = main("python -m lth store")
     printed = capsys.readouterr()
     return code, json.loads(printed.out or "{}"), printed.err
 
@@ -72,14 +72,16 @@ def names(root: Path) -> set[str]:
 def test_the_list_says_what_there_is_and_who_needs_it(outputs, store):
     stored(store, "k1"), stored(store, "k2"), stored(store, "k3", weights=False), init(store, "i1")
     experiment(outputs, "a", ["k1", "k3"]), experiment(outputs, "b", ["k1"])
-    command = [sys.executable, "-m", "lth.store.store", "list", "--outputs", str(outputs)]
+    command = [sys.executable, "-m", "lth", "store", f"outputs={outputs}"]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     lines = {line.split()[0]: line for line in text.splitlines() if line.startswith("k")}
     assert lines["k1"].endswith("a, b") and lines["k2"].endswith("-") and lines["k3"].endswith("a (without weights)")
     assert "50.00%   25.00%" in lines["k1"] and "5.2 kB" in lines["k1"]
     assert "2 rounds: 10.5 kB, of them 1 (5.2 kB) needed by no experiment" in text
 
-    found = json.loads(subprocess.run([*command, "--json"], capture_output=True, text=True, check=True).stdout)["items"]
+    found = json.loads(subprocess.run([*command, "json=true"], capture_output=True, text=True, check=True).stdout)[
+        "items"
+    ]
     by_name = {item["name"]: item for item in found}
     size = sum(file.stat().st_size for file in (store.root / "rounds/k1").iterdir())
     assert by_name["k1"]["bytes"] == size and by_name["k1"]["kind"] == "round"
@@ -88,9 +90,10 @@ def test_the_list_says_what_there_is_and_who_needs_it(outputs, store):
 
 def test_listing_does_not_import_torch(outputs, store):
     stored(store, "k1")
-    code = "import sys, lth.commands.store; sys.argv[1:] = ['list', '--outputs', {!r}]; lth.commands.store.main()"
+    code = "import sys, lth.__main__; sys.argv[1:] = ['store', 'outputs={}']; assert lth.__main__.main() == 0"
     code += "; assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code.format(str(outputs))], check=True, capture_output=True)
+    done = subprocess.run([sys.executable, "-c", code.format(outputs)], check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines()[1].startswith("k1 ")
 
 
 @pytest.mark.parametrize("victim", ["rounds/k1/weights.safetensors", "records/k3/metrics.json", "inits/i1/SHA256SUMS"])
@@ -125,12 +128,12 @@ def test_prune_removes_only_what_nobody_needs(outputs, store, monkeypatch, capsy
     record.write_text(json.dumps({"artifacts": [{"files": files}]}))
 
     before = names(store.root)
-    told = cli(monkeypatch, capsys, "prune", outputs, "--dry-run")[1]
+    told = cli(monkeypatch, capsys, "prune", outputs, "dry_run=true")[1]
     assert {item["name"] for item in told["items"]} == {"old", "forgotten", "i2"} and names(store.root) == before
     told = cli(monkeypatch, capsys, "prune", outputs)[1]
     assert before - names(store.root) == {"rounds/old", "records/forgotten", "inits/i2"}
     assert {item["name"] for item in told["items"]} == {"old", "forgotten", "i2"}
-    cli(monkeypatch, capsys, "prune", outputs, "--keep", "1")
+    cli(monkeypatch, capsys, "prune", outputs, "keep=1")
     assert names(store.root) == {"rounds/needed", "rounds/linked", "rounds/unsent", "inits/i1"}
     assert store.find("needed") is not None
 
@@ -181,13 +184,13 @@ def test_a_round_in_training_is_left_alone_and_leftovers_go(outputs, store, monk
         aged(store.root / folder, 0 if "writing" in folder else 30)
     with subprocess.Popen([sys.executable, "-c", HOLD, str(store.root)], stdout=subprocess.PIPE, text=True) as trainer:
         assert trainer.stdout.readline() == "held\n"
-        cli(monkeypatch, capsys, "prune", outputs, "--keep", "0")
+        cli(monkeypatch, capsys, "prune", outputs, "keep=0")
         assert names(store.root) == {"partial/busy", "partial/wanted", "new/busy-77", "new/writing-77"}
         assert {path.name for path in (store.root / "locks").iterdir()} == {"busy", "wanted"}
         with store.lock("busy", wait=False) as held:
             assert not held
         trainer.kill()
-    cli(monkeypatch, capsys, "prune", outputs, "--keep", "0")
+    cli(monkeypatch, capsys, "prune", outputs, "keep=0")
     assert names(store.root) == {"partial/wanted", "new/writing-77"}
 
 
@@ -199,10 +202,10 @@ def test_while_an_experiment_runs_the_last_hour_is_left_alone(outputs, store, tm
     lock = str(folder / ".lock")
     with subprocess.Popen([sys.executable, "-c", code, lock], stdout=subprocess.PIPE, text=True) as player:
         assert player.stdout.readline() == "held\n"
-        cli(monkeypatch, capsys, "prune", outputs, "--keep", "0")
+        cli(monkeypatch, capsys, "prune", outputs, "keep=0")
         assert names(store.root) == {"rounds/fresh"}
         player.kill()
-    cli(monkeypatch, capsys, "prune", outputs, "--keep", "0")
+    cli(monkeypatch, capsys, "prune", outputs, "keep=0")
     assert names(store.root) == set()
 
 
@@ -225,5 +228,19 @@ def test_a_lock_removed_under_a_waiting_process_is_not_two_locks(store):
 def test_no_store_is_said(outputs, monkeypatch, capsys):
     code, _, errors = cli(monkeypatch, capsys, "list", outputs)
     assert code == 2 and "is no store" in errors
-    code, _, errors = cli(monkeypatch, capsys, "prune", outputs, "--keep", "-1")
-    assert code == 2 and "not negative" in errors
+    code, _, errors = cli(monkeypatch, capsys, "prune", outputs, "keep=-1")
+    assert code == 2 and "keep=-1 is no number of days: give 0 or more" in errors
+
+
+@pytest.mark.parametrize(
+    "word, said",
+    [
+        ("do=purge", "there is no do=purge among list, verify, prune; did you mean do=prune?"),
+        ("dry_run=ys", "dry_run=ys is neither true nor false"),
+        ("d=list", "there is no key 'd'; did you mean do=list?"),
+    ],
+)
+def test_a_wrong_word_removes_nothing(outputs, store, monkeypatch, capsys, word, said):
+    stored(store, "old")
+    code, _, errors = cli(monkeypatch, capsys, "prune", outputs, word)
+    assert code == 2 and said in errors and errors.count("\n") == 1 and names(store.root) == {"rounds/old"}

@@ -1,29 +1,42 @@
 """`python -m lth sync`: what `wandb.Api()` shows after uploading, after interruptions and after repeating."""
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import wandb
 
-import lth.commands.sync
 import lth.tracking.rounds
+import lth.tracking.sync
+from lth.commands.sync import main
 from lth.tracking.record import run_id
 from tests.loopback_wandb import fixture
-from tests.loopback_wandb.played import ID, ROUNDS, STEPS, metrics, opened, play, play_all, row, run_folders, stored
+from tests.loopback_wandb.played import (
+    ID,
+    ROUNDS,
+    STEPS,
+    artifacts,
+    metrics,
+    opened,
+    play,
+    play_all,
+    row,
+    run_folders,
+    store_files,
+)
 from tests.loopback_wandb.server import Server
 
 wandb_client = fixture.wandb_client
 wandb_server = fixture.wandb_server
 
 
-def run_sync(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
-    monkeypatch.setattr(sys, "argv", ["lth.commands.sync", *map(str, arguments)])
-    return lth.commands.sync.main()
+def run_sync(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["lth", *words])
+    return main("python -m lth sync")
 
 
 def check_all_there(server: Server) -> None:
@@ -56,7 +69,7 @@ def test_an_offline_experiment_arrives_whole_and_repeating_changes_nothing(
 ):
     play_all(tmp_path, "offline")
     times = [r["_timestamp"] for r in lth.tracking.record.load_history(tmp_path / "demo", run_id(ID, 1))]
-    assert run_sync(monkeypatch, "--outputs", tmp_path) == 0
+    assert run_sync(monkeypatch, f"outputs={tmp_path}") == 0
     assert "demo: done, checked against the server" in capsys.readouterr().out
     check_all_there(wandb_server)
     arrived = wandb.Api().run(f"loopback/lottery/{run_id(ID, 1)}").scan_history()
@@ -64,32 +77,31 @@ def test_an_offline_experiment_arrives_whole_and_repeating_changes_nothing(
     assert len(run_folders(tmp_path, 1)) == 1  # the offline run is left as it was
 
     uploads = wandb_server.state.operations["CreateArtifact"]
-    assert run_sync(monkeypatch, "--outputs", tmp_path, "demo") == 0
+    capsys.readouterr()
+    assert run_sync(monkeypatch, f"outputs={tmp_path}", "experiments=[de*]", "json=true") == 0
+    assert json.loads(capsys.readouterr().out) == {"outputs": str(tmp_path), "problems": {"demo": []}}
     assert wandb_server.state.operations["CreateArtifact"] == uploads
     check_all_there(wandb_server)
 
 
 def test_a_killed_upload_is_completed_by_repeating_it(wandb_server, tmp_path, monkeypatch):
     play_all(tmp_path, "offline")
-    command = [sys.executable, "-m", "lth.commands.sync", "--outputs", str(tmp_path)]
+    command = [sys.executable, "-m", "lth", "sync", f"outputs={tmp_path}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as upload:
         for line in upload.stdout:
             if line.startswith("demo-round-01: uploading"):
                 os.kill(upload.pid, signal.SIGKILL)
     assert upload.returncode == -9
-    assert run_sync(monkeypatch, tmp_path / "demo") == 0
+    assert run_sync(monkeypatch, f"experiments={tmp_path}/demo") == 0
     check_all_there(wandb_server)
 
 
 def test_two_uploads_at_once_take_turns(wandb_server, tmp_path):
     play_all(tmp_path, "offline")
-    command = [sys.executable, "-m", "lth.commands.sync", "--outputs", str(tmp_path)]
-    with lth.commands.sync.turn(tmp_path / "demo"):
+    command = [sys.executable, "-m", "lth", "sync", f"outputs={tmp_path}"]
+    with lth.tracking.sync.turn(tmp_path / "demo"):
         both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-        assert ["another lth.commands.sync is uploading it" in process.stdout.readline() for process in both] == [
-            True,
-            True,
-        ]
+        assert ["another `lth sync` is uploading it" in process.stdout.readline() for process in both] == [True] * 2
     texts = [process.communicate(timeout=120)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0]
     assert sorted(text.count(": uploading ") for text in texts) == [0, ROUNDS]
@@ -98,7 +110,7 @@ def test_two_uploads_at_once_take_turns(wandb_server, tmp_path):
 
 
 def test_after_the_servers_death_the_upload_goes_on_where_it_stopped(wandb_server, tmp_path, monkeypatch):
-    monkeypatch.setattr(lth.tracking.rounds, "LAST_CHANCE", 0.5)
+    monkeypatch.setattr(lth.tracking.rounds, "FAILED_FINISH_SECONDS", 0.5)
     tracker = opened(tmp_path, "online", init_timeout=1, finish_timeout=1)
     play(tracker, tmp_path, 0)
     with tracker.round(1, inputs={"key": "key1"}) as run:
@@ -106,14 +118,14 @@ def test_after_the_servers_death_the_upload_goes_on_where_it_stopped(wandb_serve
             run.log(row(step))
             if step == 5:
                 wandb_server.misbehave("drop")
-        run.finish(metrics(1), **stored(tmp_path, 1))
+        run.finish(metrics(1), artifacts(run, tmp_path, 1))
     play(tracker, tmp_path, 2)
     tracker.close(extreme=2, best=1)
     assert tracker.guard.broken
     wandb.teardown()
 
     wandb_server.misbehave(None)
-    assert run_sync(monkeypatch, tmp_path / "demo") == 0
+    assert run_sync(monkeypatch, f"experiments={tmp_path}/demo") == 0
     check_all_there(wandb_server)
 
 
@@ -123,7 +135,7 @@ def test_it_adds_what_wandb_sync_leaves_out(wandb_server, tmp_path, monkeypatch)
         command = [sys.executable, "-m", "wandb", "sync", str(run_folders(tmp_path, number)[0])]
         subprocess.run(command, check=True, capture_output=True)
     assert not wandb_server.state.runs["loopback", "lottery", run_id(ID, 1)].used
-    assert run_sync(monkeypatch, tmp_path / "demo") == 0
+    assert run_sync(monkeypatch, f"experiments={tmp_path}/demo") == 0
     check_all_there(wandb_server)
 
 
@@ -134,34 +146,34 @@ def test_artifacts_are_made_again_from_the_store(wandb_server, tmp_path, monkeyp
     shutil.rmtree(tmp_path / "after" / "demo" / "wandb" / "data")
     for number in range(ROUNDS):
         shutil.rmtree(run_folders(tmp_path / "after", number)[0])
-    assert run_sync(monkeypatch, tmp_path / "after" / "demo") == 0
+    assert run_sync(monkeypatch, f"experiments={tmp_path}/after/demo") == 0
     check_all_there(wandb_server)
 
 
 def test_a_mask_gone_from_the_store_is_reported(wandb_server, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(lth.commands.sync, "PATIENCE", 0)
+    monkeypatch.setattr(lth.tracking.sync, "PATIENCE", 0)
     play_all(tmp_path, "offline")
-    mask = stored(tmp_path, 1)["mask"]
+    mask = store_files(tmp_path, 1)["mask"]
     mask.unlink()
-    assert run_sync(monkeypatch, tmp_path / "demo") == 1
+    assert run_sync(monkeypatch, f"experiments={tmp_path}/demo") == 1
     printed = capsys.readouterr()
     assert "demo: incomplete" in printed.out
     assert "mask.lth" in printed.err
 
     mask.write_bytes(b"another mask")
-    assert run_sync(monkeypatch, tmp_path / "demo") == 1
+    assert run_sync(monkeypatch, f"experiments={tmp_path}/demo") == 1
     assert "is not what it was" in capsys.readouterr().err
 
-    stored(tmp_path, 1)
-    assert run_sync(monkeypatch, tmp_path / "demo") == 0
+    store_files(tmp_path, 1)
+    assert run_sync(monkeypatch, f"experiments={tmp_path}/demo") == 0
 
 
 def test_done_is_said_only_after_reading_back(wandb_server, tmp_path, monkeypatch, capsys):
     """Uploads that change nothing on the server are found out."""
-    monkeypatch.setattr(lth.commands.sync, "PATIENCE", 0)
-    monkeypatch.setattr(lth.commands.sync, "upload", lambda *arguments, **options: [])
+    monkeypatch.setattr(lth.tracking.sync, "PATIENCE", 0)
+    monkeypatch.setattr(lth.tracking.sync, "upload", lambda *arguments, **options: [])
     play_all(tmp_path, "offline")
-    assert run_sync(monkeypatch, tmp_path / "demo") == 1
+    assert run_sync(monkeypatch, f"experiments={tmp_path}/demo") == 1
     printed = capsys.readouterr()
     assert "demo: incomplete" in printed.out
     assert "demo-round-02: demo-mask is not on the server" in printed.err
@@ -170,12 +182,12 @@ def test_done_is_said_only_after_reading_back(wandb_server, tmp_path, monkeypatc
 
 def test_an_artifact_with_other_content_is_not_taken_for_ours(wandb_server, tmp_path, monkeypatch, capsys):
     play_all(tmp_path, "offline")
-    assert run_sync(monkeypatch, tmp_path / "demo") == 0
+    assert run_sync(monkeypatch, f"experiments={tmp_path}/demo") == 0
     for artifact in wandb_server.state.artifacts.values():
         artifact.digest = "0" * 32
-    monkeypatch.setattr(lth.commands.sync, "PATIENCE", 0)
-    monkeypatch.setattr(lth.commands.sync, "upload", lambda *arguments, **options: [])
-    assert run_sync(monkeypatch, tmp_path / "demo") == 1
+    monkeypatch.setattr(lth.tracking.sync, "PATIENCE", 0)
+    monkeypatch.setattr(lth.tracking.sync, "upload", lambda *arguments, **options: [])
+    assert run_sync(monkeypatch, f"experiments={tmp_path}/demo") == 1
     assert "demo-round-00: demo-init is not on the server" in capsys.readouterr().err
 
 
@@ -183,7 +195,7 @@ def test_two_experiments_of_one_name_keep_their_own_lineage(wandb_server, tmp_pa
     """Their masks share a collection, in which `round-NN`, `best` and `extreme` belong to the newer one."""
     play_all(tmp_path, "offline")
     play_all(tmp_path, "offline", experiment_id="id 2", config={"seed": 8})
-    assert run_sync(monkeypatch, tmp_path / "demo") == 0
+    assert run_sync(monkeypatch, f"experiments={tmp_path}/demo") == 0
     api = wandb.Api()
     for one in (ID, "id 2"):
         run = api.run(f"loopback/lottery/{run_id(one, 2)}")
@@ -195,20 +207,20 @@ def test_two_experiments_of_one_name_keep_their_own_lineage(wandb_server, tmp_pa
 def test_it_needs_a_login(wandb_client, tmp_path, monkeypatch, capsys):
     play_all(tmp_path, "offline")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    assert run_sync(monkeypatch, tmp_path / "demo") == 2
+    assert run_sync(monkeypatch, f"experiments={tmp_path}/demo") == 2
     assert "run `wandb login` first" in capsys.readouterr().err
 
 
 def test_an_unknown_experiment_is_named(tmp_path, monkeypatch, capsys):
     (tmp_path / "untracked").mkdir()
-    assert run_sync(monkeypatch, "--outputs", tmp_path, "dmeo") == 2
-    assert "no experiment 'dmeo'" in capsys.readouterr().err
-    assert run_sync(monkeypatch, "--outputs", tmp_path, "untracked") == 2
+    assert run_sync(monkeypatch, f"outputs={tmp_path}", "experiments=dmeo") == 2
+    assert "experiments=dmeo: there is none of that name" in capsys.readouterr().err
+    assert run_sync(monkeypatch, f"outputs={tmp_path}", "experiments=untracked") == 2
     assert "tracking=offline" in capsys.readouterr().err
 
 
 def test_a_dead_server_is_reported_in_a_sentence(wandb_server, tmp_path, monkeypatch, capsys):
     play_all(tmp_path, "offline")
     wandb_server.misbehave(401)
-    assert run_sync(monkeypatch, tmp_path / "demo") == 2
+    assert run_sync(monkeypatch, f"experiments={tmp_path}/demo") == 2
     assert "W&B failed while demo was uploaded" in capsys.readouterr().err

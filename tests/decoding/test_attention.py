@@ -23,7 +23,7 @@ def heard():
 def one_by_one(model, encoded, length):
     """Without a memory of what was computed before, for one utterance."""
     encoded, length, said = encoded[None, :length], length[None], [0]
-    speech, mask = model.decoder.remember(encoded), key_mask(length, encoded.shape[1])
+    speech, mask = model.decoder.key_values(encoded), key_mask(length, encoded.shape[1])
     while len(said) <= length:
         logits, _ = model.decoder(torch.tensor([said]), torch.tensor([len(said)]), speech, mask)
         token = int(logits[0, -1].argmax())

@@ -46,7 +46,7 @@ def heard():
 @torch.no_grad()
 def worth(model, encoded, text, ctc_weight, lm, alpha, beta, tokens=TOKENS):
     """Of a whole text, with nothing remembered: torch's CTC loss, one pass of the decoder, words by splitting."""
-    speech, mask = model.decoder.remember(encoded), key_mask(torch.tensor([FRAMES]), FRAMES)
+    speech, mask = model.decoder.key_values(encoded), key_mask(torch.tensor([FRAMES]), FRAMES)
     logits, _ = model.decoder(torch.tensor([[0, *text]]), torch.tensor([len(text) + 1]), speech, mask)
     attention = logits[0].log_softmax(-1)[range(len(text) + 1), [*text, 0]].sum()
     scores = model.ctc(encoded)[0].log_softmax(-1)[:, None]

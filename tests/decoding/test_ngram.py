@@ -9,7 +9,7 @@ from lth.commands.ngram import make
 from lth.decoding.language import LanguageModel
 from lth.decoding.ngram import END, START, UNKNOWN, _discounts, estimate, write_arpa
 from lth.errors import UserError
-from tests.configs import PROJECT
+from lth.lottery.setup import names
 
 TOY = ["a b", "a c", "a b"]
 
@@ -112,7 +112,7 @@ def test_pruning_leaves_out_what_is_rare_and_only_that():
 def test_what_is_no_model_is_said_in_one_sentence(tmp_path, content, said):
     path = tmp_path / "lm.arpa"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"python -m lth\.ngram") as caught:
+    with pytest.raises(UserError, match=r"python -m lth ngram") as caught:
         LanguageModel(path)
     assert said in str(caught.value) and "\n" not in str(caught.value)
     with pytest.raises(UserError, match=r"decoder\.lm=.*nothing is no file"):
@@ -126,16 +126,13 @@ def test_texts_that_cannot_be_counted(sentences, said):
 
 
 def test_the_command(tmp_path, capfd):
-    import hydra
-
     (tmp_path / "one.txt").write_text("\n".join(text()))
-    with hydra.initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        config = hydra.compose("ngram", [f"texts=[{tmp_path}/one.txt]", f"out={tmp_path}/lm.arpa", "order=2"])
-        assert make(config) == tmp_path / "lm.arpa"
-        assert "400 sentences" in capfd.readouterr().out
-        config.texts = [f"{tmp_path}/none.txt"]
-        with pytest.raises(UserError, match=r"none\.txt cannot be read"):
-            make(config)
-        config.texts, config.order = [f"{tmp_path}/one.txt"], 1
-        with pytest.raises(UserError, match="at least 2"):
-            make(config)
+    config = names.compose([f"texts=[{tmp_path}/one.txt]", f"out={tmp_path}/lm.arpa", "order=2"], "ngram")
+    assert make(config) == tmp_path / "lm.arpa"
+    assert "400 sentences" in capfd.readouterr().out
+    config.texts = [f"{tmp_path}/none.txt"]
+    with pytest.raises(UserError, match=r"none\.txt cannot be read"):
+        make(config)
+    config.texts, config.order = [f"{tmp_path}/one.txt"], 1
+    with pytest.raises(UserError, match="at least 2"):
+        make(config)

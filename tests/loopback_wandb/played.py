@@ -1,10 +1,15 @@
 """An experiment played without training, for the tests of tracking; also a program: played.py FOLDER MODE."""
 
+import json
 import sys
 from pathlib import Path
 
+from lth.store.store import StoredRound
+from lth.tracking.artifacts import Artifact, round_artifacts
 from lth.tracking.record import run_id
-from lth.tracking.tracker import Tracker, open_tracker
+from lth.tracking.rounds import RoundRun, SilentRun
+from lth.tracking.session import TrackingOptions
+from lth.tracking.tracker import Tracker
 
 ROUNDS = 3
 STEPS = 12
@@ -30,7 +35,7 @@ def metrics(number: int) -> dict:
     }
 
 
-def stored(root: Path, number: int) -> dict[str, Path]:
+def store_files(root: Path, number: int) -> dict[str, Path]:
     """The store's files of a round: an init that all rounds share, and a mask of its own."""
     files = {"init": root / "store" / "init.safetensors", "mask": root / "store" / str(number) / "mask.lth"}
     files["mask"].parent.mkdir(parents=True, exist_ok=True)
@@ -39,17 +44,26 @@ def stored(root: Path, number: int) -> dict[str, Path]:
     return files
 
 
+def artifacts(run: RoundRun | SilentRun, root: Path, number: int) -> list[Artifact]:
+    """The init and mask of a round, as a lottery logs them; its `round` artifact has a test of its own."""
+    files = store_files(root, number)
+    files["mask"].with_name("metrics.json").write_text(json.dumps(metrics(number)))
+    stored = StoredRound(files["mask"].parent)
+    logged = round_artifacts(run.record, stored, init=files["init"], rewind=None, about={}, weights=False)
+    return [artifact for artifact in logged if artifact.kind != "round"]
+
+
 def opened(root: Path, mode: str, **changes) -> Tracker:
-    options = {
+    options = {"project": "lottery", "init_timeout": 20, "finish_timeout": 20}
+    about = {
         "experiment": "demo",
         "experiment_id": ID,
         "folder": root / "demo",
-        "project": "lottery",
         "config": {"seed": 7, "strategy": {"amount": 0.2}},
-        "init_timeout": 20,
-        "finish_timeout": 20,
     }
-    return open_tracker(mode, **(options | changes))
+    options |= {name: value for name, value in changes.items() if name not in about}
+    about |= {name: value for name, value in changes.items() if name in about}
+    return Tracker.open(TrackingOptions(mode, **options), **about)
 
 
 def play(tracker: Tracker, root: Path, number: int, first: int = 0, **options) -> None:
@@ -58,7 +72,7 @@ def play(tracker: Tracker, root: Path, number: int, first: int = 0, **options) -
         for step in range(first, STEPS):
             run.log(row(step))
         run.log(scores(STEPS - 1))
-        run.finish(metrics(number), **stored(root, number))
+        run.finish(metrics(number), artifacts(run, root, number))
 
 
 def play_all(root: Path, mode: str, **changes) -> Tracker:

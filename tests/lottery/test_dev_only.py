@@ -13,9 +13,10 @@ from lhotse import CutSet, SupervisionSegment
 from rich.console import Console
 from safetensors.torch import load_file
 
-import lth.lottery.branch.noise_grid
 import lth.lottery.display
 import lth.lottery.experiment
+import lth.lottery.noise_grid
+import lth.lottery.plan
 import lth.lottery.round
 import lth.lottery.setup.find
 import lth.lottery.setup.setting
@@ -23,6 +24,7 @@ import lth.lottery.trial
 import lth.speech.batches
 import lth.store.folder
 import lth.store.rows
+import tests.lotteries
 from lth.lottery.trial import Outcome
 from lth.speech.corpora.corpus import Corpus
 from lth.store.maskfile import load_mask
@@ -138,15 +140,15 @@ def sealed_hypotheses(original):
 @pytest.fixture
 def seal(monkeypatch):
     """Test can only be looked at where rounds are scored and where results are shown; not where those select."""
-    monkeypatch.setattr(lth.lottery.experiment, "prepare", sealed_setting)
+    monkeypatch.setattr(lth.lottery.plan, "prepare", sealed_setting)
     monkeypatch.setattr(lth.speech.batches, "load_audio", sealed_audio(lth.speech.batches.load_audio))
     monkeypatch.setattr(StoredRound, "metrics", property(sealed_metrics))
     monkeypatch.setattr(StoredRound, "hypotheses", sealed_hypotheses(StoredRound.hypotheses))
     monkeypatch.setattr(lth.lottery.setup.find, "read_csv", lambda path: [sealed_row(row) for row in read_csv(path)])
-    scoring = [(lth.lottery.round, "evaluate"), (lth.lottery.round, "scores"), (lth.lottery.experiment, "measure")]
+    scoring = [(lth.lottery.round, "evaluate"), (lth.lottery.round, "scores"), (lth.lottery.noise_grid, "measure")]
     showing = [
         (lth.store.folder, "write_csv"),
-        (lth.store.folder, "write_report"),
+        (tests.lotteries, "write_report"),
         (lth.lottery.experiment, "summary_table"),
     ]
     for owner, name in [*scoring, *showing, (lth.lottery.display.Display, "end")]:
@@ -154,7 +156,7 @@ def seal(monkeypatch):
     for name in ("winning", "wins", "dense"):
         monkeypatch.setattr(lth.store.rows, name, SEAL.around(getattr(lth.store.rows, name), broken=False))
     monkeypatch.setattr(
-        lth.lottery.branch.noise_grid, "chosen", SEAL.around(lth.lottery.branch.noise_grid.chosen, broken=False)
+        lth.lottery.noise_grid, "tested_rounds", SEAL.around(lth.lottery.noise_grid.tested_rounds, broken=False)
     )
     return SEAL
 
@@ -163,7 +165,11 @@ def lottery(*words, outputs, cache):
     """An experiment as a trial of a sweep plays it; its objectives after every round."""
     config = compose(*command(*WORDS, *words, outputs=outputs, cache=cache))
     heard = []
-    lth.lottery.trial.play(config, Console(quiet=True), lambda number, rows: heard.append(Outcome.of(rows).metrics()))
+
+    def on_round(number, rows):
+        heard.append(Outcome.of(rows).metrics())
+
+    lth.lottery.trial.run_seeds(config, Console(quiet=True), on_round, tests.lotteries.write_report)
     return heard
 
 
@@ -182,10 +188,10 @@ LEAKS = {
     "a mask made with test audio": (
         lth.lottery.experiment.Lottery,
         "weights",
-        lambda self, *args: next(iter(next(iter(self.setting.test_batches().values())))),
+        lambda self, *args: next(iter(next(iter(self.plan.setting.test_batches().values())))),
     ),
     "training on the test set": (
-        lth.lottery.setup.setting.Setting,
+        lth.lottery.setup.setting.ExperimentSetup,
         "dev_batches",
         lambda self: next(iter(self.test_batches().values())),
     ),
@@ -209,8 +215,8 @@ def relabelled(labels):
     """`build`, which gives the test utterances other labels after the corpus has made its fingerprint."""
     original = lth.lottery.setup.setting.build
 
-    def build(config, *args, **kwargs):
-        built = original(config, *args, **kwargs)
+    def build(*args, **kwargs):
+        built = original(*args, **kwargs)
         for cuts in built.tests.values() if isinstance(built, Corpus) else ():
             for cut in cuts:
                 cut.supervisions[0].text = labels[cut.id]
@@ -253,7 +259,7 @@ def selected(outputs):
     ticket = lth.lottery.setup.find.from_path(folder).mask.digest()
     masks = [load_mask(r / "mask.lth")[0].digest() for r in rounds]
     weights = [f["weights.safetensors"] for f in files]
-    chosen = lth.lottery.branch.noise_grid.chosen(read_csv(folder / "rounds.csv"))
+    chosen = lth.lottery.noise_grid.tested_rounds(read_csv(folder / "rounds.csv"))
     return [
         masks,
         weights,

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn.utils.prune import L1Unstructured, global_unstructured
 
-from lth.lottery.experiment import emptied
+from lth.lottery.messages import emptied_warning
 from lth.store.maskfile import load_mask
 from lth.tickets.mask import Mask
 from tests.lotteries import KILLED, kill_at, play, result
@@ -33,8 +33,10 @@ def rows(folder):
 def test_a_parameter_without_weights_is_warned_of_once():
     some, none = torch.tensor([[True, False]]), torch.tensor([[False, False]])
     before, after = Mask({"a.weight": some, "b.weight": some}), Mask({"a.weight": some, "b.weight": none})
-    assert emptied(before, before) == emptied(after, after) == ""
-    assert "nothing is left of b.weight" in emptied(after, before) and "strategy.exclude=[b]" in emptied(after, before)
+    assert emptied_warning(before, before) == emptied_warning(after, after) == ""
+    assert "nothing is left of b.weight" in emptied_warning(
+        after, before
+    ) and "strategy.exclude=[b]" in emptied_warning(after, before)
 
 
 def test_what_an_experiment_leaves_behind(finished):

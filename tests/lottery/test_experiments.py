@@ -5,10 +5,11 @@ import io
 import pytest
 from rich.console import Console
 
-from lth.lottery.experiment import run
-from lth.lottery.setup.setting import build
+from lth.lottery.setup.build import build, make
 from lth.lottery.strategy import Strategy
+from lth.speech.features import Features
 from tests.configs import PROJECT, compose
+from tests.lotteries import run
 
 CONV = "[{channels: 2, kernel: [11, 5], stride: [4, 2]}, {channels: 2, kernel: [7, 5], stride: [2, 2]}]"
 RECURRENT = (f"model.conv={CONV}", "model.layers=2", "model.units=16")
@@ -73,7 +74,7 @@ def test_it_has_the_published_size(name, millions):
     import torch
 
     config = compose(f"experiment={name}")
-    bins = build(config.features).bins
+    bins = make(Features, config, "features").bins
     with torch.device("meta"):
-        model = build(config.model, features=bins, tokens=29)
+        model = build(config, "model", features=bins, tokens=29)
     assert sum(p.numel() for p in model.parameters()) / 1e6 == pytest.approx(millions, rel=0.005)

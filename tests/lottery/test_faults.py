@@ -9,9 +9,9 @@ import signal
 import pytest
 import torch
 
-import lth.lottery.experiment
+import lth.lottery.plan
 from lth.commands.inspect import main as inspect
-from lth.lottery.setup.setting import Setting
+from lth.lottery.setup.setting import ExperimentSetup
 from lth.training.callbacks import History, KeepPruned
 from lth.training.checkpoint import latest, load
 from lth.training.recogniser import Recogniser
@@ -96,7 +96,7 @@ def test_weights_broken_by_the_last_step_of_an_epoch_reach_no_checkpoint(lottery
 @pytest.mark.parametrize("workers", [0, 1])
 def test_audio_that_becomes_unreadable_is_named(tmp_path, cache, capsys, monkeypatch, workers):
     words = [*write_corpus(tmp_path / "data", ending="flac"), "rounds=0", f"trainer.workers={workers}"]
-    prepare, victim = lth.lottery.experiment.prepare, tmp_path / "data" / "train3.flac"
+    prepare, victim = lth.lottery.plan.prepare, tmp_path / "data" / "train3.flac"
     sound = victim.read_bytes()
 
     def prepare_and_spoil(config, *tokens):
@@ -105,7 +105,7 @@ def test_audio_that_becomes_unreadable_is_named(tmp_path, cache, capsys, monkeyp
         return setting
 
     with monkeypatch.context() as patch:
-        patch.setattr(lth.lottery.experiment, "prepare", prepare_and_spoil)
+        patch.setattr(lth.lottery.plan, "prepare", prepare_and_spoil)
         assert attempt(*words, outputs=tmp_path / "out", cache=cache) == 2
     assert re.search(r"^run.py: train\.tsv line 5: \S+/train3\.flac cannot be decoded", the_line(capsys))
     assert not (tmp_path / "out" / "store" / "rounds").exists()
@@ -155,8 +155,10 @@ def test_a_corrupt_mask_is_named_by_inspect_and_rebuilt_by_a_run(lottery, tmp_pa
     mask.write_bytes(data)
     capsys.readouterr()
     for target in (mask, tmp_path / "demo"):
-        assert inspect([str(target)]) == 2
-        assert re.search(r"^lth\.inspect: \S+/mask\.lth does not match its checksum", the_line(capsys))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sys.argv", ["lth", f"ticket={target}"])
+            assert inspect("python -m lth inspect") == 2
+        assert re.search(r"^lth inspect: \S+/mask\.lth does not match its checksum", the_line(capsys))
     with caplog.at_level(logging.WARNING):
         assert lottery() == 0
     assert f"{mask} does not match its checksum: set aside as" in caplog.text
@@ -193,7 +195,7 @@ def test_training_and_selection_never_ask_for_test(lottery, tmp_path, monkeypatc
         raise RuntimeError("a test set was read")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Setting, "test_batches", unreadable)
+        patch.setattr(ExperimentSetup, "test_batches", unreadable)
         with pytest.raises(RuntimeError, match="a test set was read"):
             lottery()
     assert load(checkpoint(tmp_path))["epoch"] == 1  # of epochs 0 and 1

@@ -12,11 +12,10 @@ from safetensors.torch import load_file
 
 import lth.training.train
 from lth.errors import UserError
-from lth.lottery.experiment import run
 from lth.store.maskfile import load_mask
 from tests.configs import compose
 from tests.loopback_wandb import fixture
-from tests.lotteries import KILLED, command, kill_at, play, result
+from tests.lotteries import KILLED, command, kill_at, play, result, run
 
 wandb_client = fixture.wandb_client
 wandb_server = fixture.wandb_server
@@ -124,7 +123,7 @@ def test_a_gradual_ticket_trains_from_init_with_the_final_mask(played, tmp_path,
         (["trainer.patience=2"], "leave out trainer.patience=2"),
         (["strategy.gradual.begin=0.9"], r"begin < end <= 1, not 0.9 and 0.7"),
         (["strategy.gradual.every=0"], "at least 1, not 0"),
-        (["strategy.gradual.every=x"], "every=x will not do"),
+        (["strategy.gradual.every=x"], "every=x is not a whole number"),
     ],
 )
 def test_senseless_values_are_refused_before_training(tmp_path, cache, words, complaint):

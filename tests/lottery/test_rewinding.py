@@ -9,23 +9,21 @@ from pathlib import Path
 import lightning
 import pytest
 import torch
-from omegaconf import OmegaConf
 from rich.console import Console
 from safetensors.torch import load_file
 
 import lth.training.train
 from lth.errors import UserError
-from lth.lottery.experiment import run
-from lth.lottery.rewinding import Ticket
-from lth.lottery.round import play
-from lth.lottery.setup.find import find
+from lth.lottery.rewinding import RoundSpec
+from lth.lottery.round import train_round
+from lth.lottery.setup.find import load_ticket
 from lth.lottery.setup.setting import prepare
 from lth.store.maskfile import load_mask
 from lth.store.rows import Row
 from lth.store.store import Store, StoredRound, round_key
 from tests.configs import compose
 from tests.loopback_wandb import fixture
-from tests.lotteries import command, result
+from tests.lotteries import command, result, run
 
 wandb_client = fixture.wandb_client
 wandb_server = fixture.wandb_server
@@ -128,21 +126,11 @@ def test_the_default_brings_nothing_new_into_a_key(played, tmp_path, cache):
     assert len({masks.mask(1).digest() for masks in played.values()}) == 1
 
 
-def test_an_experiment_without_the_choice_is_the_same_one(tmp_path, cache):
-    """As its config.yaml, or W&B, remembers one from before there was a choice."""
-    lottery("rounds=0", outputs=tmp_path, cache=cache)
-    old = config("rounds=0", outputs=tmp_path, cache=cache)
-    OmegaConf.set_struct(old, False)
-    del old.strategy["rewind"]
-    run(old, Console(file=io.StringIO()))
-    assert not (tmp_path / "demo-2").exists()
-
-
 def test_the_early_weights_are_those_of_an_uninterrupted_training(played, tmp_path, cache):
     setting, watch = prepare(config(outputs=tmp_path, cache=cache)), Watch()
     store = Store(tmp_path / "store")
-    ticket = Ticket(setting.dense(), lambda: setting.init)
-    play(setting, store, 0, "init", ticket, trained_by="test", display=[watch])
+    ticket = RoundSpec(setting.dense(), lambda: setting.init)
+    train_round(setting, store, 0, "init", ticket, trained_by="test", display=[watch])
     (dense,) = watch.trainings
     early = load_file(played["epoch"].demo / "rewind.safetensors")
     assert same(early, dense.after[1]) and not same(early, dense.after[2])
@@ -265,7 +253,7 @@ def test_a_ticket_of_late_rewinding_from_wandb(wandb_server, tmp_path, cache):
     assert (tmp_path / "here/demo/init.safetensors").read_bytes() == early and rows[0].epochs == 2
     (last,) = [one for one in wandb.Api().runs(where) if one.name == "late-round-02"]
     assert sorted(a.name for a in last.used_artifacts()) == ["late-init:v0", "late-mask:v1", "late-rewind:v0"]
-    from_folder = find(compose(f"ticket={there}/late/rounds/round-02"))
+    from_folder = load_ticket(compose(f"ticket={there}/late/rounds/round-02"))
     assert [name.partition(":")[0] for name in from_folder.uses] == [
         f"audio-lottery/late-{kind}" for kind in ("init", "rewind", "mask")
     ]
@@ -278,9 +266,9 @@ def test_a_ticket_of_late_rewinding_from_wandb(wandb_server, tmp_path, cache):
 @pytest.mark.parametrize(
     "words, complaint",
     [
-        (["strategy/rewind=epoch", "strategy.rewind.epoch=3"], "epoch=3 will not do: it is one of 1 to 2"),
+        (["strategy/rewind=epoch", "strategy.rewind.epoch=3"], "epoch=3 is no epoch to rewind to: give one of 1 to 2"),
         (["strategy/rewind=epoch", "strategy.rewind.epoch=0"], "at least 1, not 0"),
-        (["strategy/rewind=epoch", "strategy.rewind.epoch=1.5"], "epoch=1.5 will not do: it is a whole number"),
+        (["strategy/rewind=epoch", "strategy.rewind.epoch=1.5"], "epoch=1.5 is not a whole number"),
         (["strategy/rewind=epoch", "trainer.max_epochs=1"], "needs more epochs than trainer.max_epochs=1"),
         (["strategy/rewind=none", "strategy.rewind.rate=-1"], "rate is a share of trainer.lr, above 0, not -1"),
         (["strategy/rewind=none", "strategy.rewind.epochs=0"], "epochs is a whole number, at least 1, or null, not 0"),

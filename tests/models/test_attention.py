@@ -26,7 +26,7 @@ def test_across_a_padded_batch_as_torch_computes_it():
     queries, keys, lengths = torch.randn(2, 4, 12), torch.randn(2, 6, 12), torch.tensor([6, 3])
     mask = key_mask(lengths, 6)
     expected, _ = theirs(queries, keys, keys, key_padding_mask=~mask[:, 0, 0])
-    torch.testing.assert_close(ours(queries, ours.remember(keys), mask), expected)
+    torch.testing.assert_close(ours(queries, ours.key_value(keys), mask), expected)
 
 
 def test_causal_as_torch_computes_it():
@@ -34,7 +34,7 @@ def test_causal_as_torch_computes_it():
     x = torch.randn(2, 5, 12)
     future = torch.ones(5, 5).triu(1).bool()
     expected, _ = theirs(x, x, x, attn_mask=future)
-    torch.testing.assert_close(ours(x, ours.remember(x), causal=True), expected)
+    torch.testing.assert_close(ours(x, ours.key_value(x), causal=True), expected)
 
 
 def test_heads_divide_the_units():

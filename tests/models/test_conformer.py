@@ -6,7 +6,7 @@ import pytest
 import torch
 from torchaudio.models.conformer import ConformerLayer
 
-from lth.lottery.setup.setting import build
+from lth.lottery.setup.build import build
 from lth.models.conformer import Block, Conformer, Convolution
 from lth.models.deepspeech2 import parameters
 from tests.configs import compose
@@ -61,7 +61,7 @@ def test_a_block_is_torchaudios(training):
 
 def test_the_paper_has_its_size():
     with torch.device("meta"):
-        model = build(compose("model=conformer_paper").model, features=80, tokens=29)
+        model = build(compose("model=conformer_paper"), "model", features=80, tokens=29)
     assert len(model.blocks) == 17
     assert parameters(model) == pytest.approx(65.8e6, rel=0.01)
     assert parameters(model) == 65_511_469
@@ -97,7 +97,7 @@ def test_a_strided_convolution_is_every_other_frame_of_one_without_stride():
 
 def test_stages_by_hand():
     """A half, a quarter and an eighth of the frames: the last block of a stage halves them and widens."""
-    model = build(compose("model=conformer_efficient_paper").model, features=80, tokens=256).eval()
+    model = build(compose("model=conformer_efficient_paper"), "model", features=80, tokens=256).eval()
     assert [block.convolution.stride for block in model.blocks] == [1] * 4 + [2] + [1] * 5 + [2] + [1] * 5
     widths = [block.norm.normalized_shape[0] for block in model.blocks]
     assert widths == [256] * 4 + [384] * 6 + [512] * 6

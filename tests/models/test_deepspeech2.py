@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from lth.lottery.setup.setting import build
+from lth.lottery.setup.build import build
 from lth.models.deepspeech2 import DeepSpeech2, Lookahead, RecurrentBlock
 from lth.models.lengths import FrameBatchNorm, reverse_within, valid_frames
 from tests.configs import compose
@@ -118,16 +118,16 @@ def test_the_causal_model_sees_no_further_than_its_lookahead():
 
 
 def test_paper_preset_has_the_published_size():
-    config = compose("model=deepspeech2_paper").model
+    config = compose("model=deepspeech2_paper")
     with torch.device("meta"):
-        model = build(config, features=161, tokens=29)
+        model = build(config, "model", features=161, tokens=29)
     assert round(sum(p.numel() for p in model.parameters()) / 1e6, 2) == 86.62
 
 
 def test_mlperf_preset_has_the_layers_of_the_benchmark():
     """Its printed layers: GRU(672, 2560) after two convolutions without padding, then two of 2560, Linear 29."""
     with torch.device("meta"):
-        model = build(compose("model=deepspeech2_mlperf").model, features=161, tokens=29)
+        model = build(compose("model=deepspeech2_mlperf"), "model", features=161, tokens=29)
     assert model.rnns[0].forwards.input_size == 672
     convolutions = 32 * 41 * 11 + 32 * 32 * 21 * 11 + 2 * 2 * 32
     first = 3 * 2560 * (672 + 2560 + 2)
@@ -138,7 +138,7 @@ def test_mlperf_preset_has_the_layers_of_the_benchmark():
 @pytest.mark.parametrize("preset", ["deepspeech2", "deepspeech2_paper", "deepspeech2_streaming", "deepspeech2_mlperf"])
 def test_prunable_weights_are_those_of_the_paper(preset):
     with torch.device("meta"):
-        model = build(compose(f"model={preset}").model, features=161, tokens=29)
+        model = build(compose(f"model={preset}"), "model", features=161, tokens=29)
     layers = model.prunable()
     assert list(layers) == ["convs.0", "convs.1", *(f"rnns.{n}" for n in range(len(model.rnns))), "output"]
     shapes = {name: p.shape for name, p in model.named_parameters()}

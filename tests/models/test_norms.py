@@ -149,7 +149,7 @@ def test_a_conformers_norms_leave_out_padding():
     for x in some:
         frames = block.before(model.subsampling(x))
         y = block.attention_norm(frames)
-        total += block.convolution.norm(frames + block.attention(y, block.attention.remember(y)))[0].square().sum(0)
+        total += block.convolution.norm(frames + block.attention(y, block.attention.key_value(y)))[0].square().sum(0)
     torch.testing.assert_close(together["blocks.0.convolution.gated.weight"][0], total.sqrt().detach())
 
 

@@ -2,18 +2,18 @@
 
 import json
 
-import hydra
 import pytest
 import torch
 
 from lth.commands.describe import describe
 from lth.errors import UserError
-from lth.lottery.setup.setting import build
+from lth.lottery.setup import names
+from lth.lottery.setup.build import build
 from lth.models.attention import Attention, key_mask
 from lth.models.conformer import Block
 from lth.models.deepspeech2 import DeepSpeech2
 from lth.models.report import macs, receptive_field, report
-from tests.configs import PROJECT, compose
+from tests.configs import compose
 from tests.models.small import SMALL
 
 CONV = [{"channels": 3, "kernel": (5, 5), "stride": (2, 2)}, {"channels": 4, "kernel": (3, 3), "stride": (2, 1)}]
@@ -43,7 +43,7 @@ def test_macs_of_attention_by_hand():
             self.attention = Attention(8, 2, 0.0)
 
         def forward(self, x, lengths):
-            return self.attention(x, self.attention.remember(x)), lengths
+            return self.attention(x, self.attention.key_value(x)), lengths
 
     assert macs(One(), 30, 8) == 4 * 30 * 8 * 8 + 2 * 30 * 30 * 8
 
@@ -92,9 +92,35 @@ def test_the_receptive_field_by_hand():
     assert receptive_field(DeepSpeech2(20, 7, conv=CONV, rnn="lstm", layers=1, units=6), 20) == (None, None)
 
 
+@pytest.mark.parametrize("rnn", ["lstm", "mingru"])
+@pytest.mark.parametrize("lookahead", [30, 200, 900])
+def test_a_field_longer_than_the_first_window_ends_where_it_ends(rnn, lookahead):
+    options = {"conv": CONV, "rnn": rnn, "layers": 2, "units": 6, "bidirectional": False}
+    assert receptive_field(DeepSpeech2(20, 7, lookahead=lookahead, **options), 20) == (None, (lookahead + 1) * 2 + 1)
+
+
+def test_a_field_beyond_the_longer_window_is_not_given_a_number():
+    options = {"conv": CONV, "rnn": "gru", "layers": 1, "units": 6, "bidirectional": False}
+    assert receptive_field(DeepSpeech2(20, 7, lookahead=1000, **options), 20) == (None, None)
+
+
+@pytest.mark.parametrize("cell", [torch.nn.LSTM, torch.nn.GRU])
+def test_a_recurrent_layer_of_both_directions_sees_both_ways(cell):
+    class Recurrent(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn = cell(6, 4, batch_first=True, bidirectional=True)
+            self.output = torch.nn.Linear(8, 3)
+
+        def forward(self, x, lengths):
+            return self.output(self.rnn(x)[0]), lengths
+
+    assert receptive_field(Recurrent(), 6) == (None, None)
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_every_model_is_reported_and_nothing_is_drawn(name):
-    made = build(compose(*SMALL[name]).model, features=80, tokens=9)
+    made = build(compose(*SMALL[name]), "model", features=80, tokens=9)
     parameters = dict(made.named_parameters())
     state = torch.random.get_rng_state()
     found = report(made, 80)
@@ -105,12 +131,14 @@ def test_every_model_is_reported_and_nothing_is_drawn(name):
 
 
 def test_the_command(capsys):
-    with hydra.initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        said = describe(hydra.compose("describe", ["strategy=layerwise", "json=true", "strategy.ratios=[1,2]"]))
-        assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(said))
-        assert [one["group"] for one in said["layers"]] == sorted(one["group"] for one in said["layers"])
-        assert {one["group"] for one in said["layers"]} == {1, 2} and said["frames_per_second"] == 25
-        describe(hydra.compose("describe", ["model=deepspeech2_streaming"]))
-        assert "a frame sees all that comes before it and 0.84 s after it" in capsys.readouterr().out
-        with pytest.raises(UserError, match="classes=1 will not do"):
-            describe(hydra.compose("describe", ["classes=1"]))
+    said = describe(names.compose(["strategy=layerwise", "json=true", "strategy.ratios=[1,2]"], "describe"))
+    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(said))
+    assert [one["group"] for one in said["layers"]] == sorted(one["group"] for one in said["layers"])
+    assert {one["group"] for one in said["layers"]} == {1, 2} and said["frames_per_second"] == 25
+    describe(names.compose(["model=deepspeech2_streaming"], "describe"))
+    assert "a frame sees more than 19 s before it and 0.84 s after it" in capsys.readouterr().out
+    describe(names.compose(["model=deepspeech2_streaming", "model.lookahead=80"], "describe"))
+    # 4 frames for each of lookahead, and 2 + 4 of the convolutions, seen from the third of the 4 it stands for
+    assert "before it and 3.24 s after it" in capsys.readouterr().out
+    with pytest.raises(UserError, match="classes=1 is no number of classes"):
+        describe(names.compose(["classes=1"], "describe"))

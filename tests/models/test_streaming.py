@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from lth.models.conformer import Conformer
 from lth.models.deepspeech2 import CELLS, DeepSpeech2
+from lth.models.residual import ResidualDeepSpeech2
 from lth.models.streaming import Stream, Window
 from tests.models.test_deepspeech2 import CONV, settle
 
@@ -76,6 +78,9 @@ def test_only_causal_models_that_are_trained():
     both = DeepSpeech2(20, 7, conv=CONV, layers=1, units=4)
     with pytest.raises(ValueError, match="only a causal DeepSpeech2"):
         Stream(both.eval())
+    for other in (Conformer(20, 7, layers=1, units=8), ResidualDeepSpeech2(20, 7, channels=2, layers=1, units=4)):
+        with pytest.raises(ValueError, match=f"only a causal DeepSpeech2 .* is a {type(other).__name__}"):
+            Stream(other.eval())
     with pytest.raises(ValueError, match=r"call eval\(\) first"):
         Stream(model("lstm", 2).train())
     with pytest.raises(ValueError, match="cannot be streamed"):

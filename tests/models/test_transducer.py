@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lth.errors import UserError
-from lth.lottery.setup.setting import build
+from lth.lottery.setup.build import build
 from lth.models.deepspeech2 import DeepSpeech2, parameters
 from lth.models.transducer import Transducer
 from lth.training.losses import ctc
@@ -76,14 +76,14 @@ def test_the_loss_is_fp32_whatever_the_precision_of_the_rest():
 
 def test_the_paper_has_its_size():
     with torch.device("meta"):
-        model = build(compose("model=transducer_paper").model, features=80, tokens=29)
+        model = build(compose("model=transducer_paper"), "model", features=80, tokens=29)
     assert parameters(model) == pytest.approx(132e6, rel=0.01)
     assert len(model.encoder.rnns) == 5 and model.encoder.output is None
 
 
 def test_either_encoder_by_a_word():
     kinds = {
-        word: type(build(compose(*word.split()).model, features=80, tokens=29).encoder).__name__
+        word: type(build(compose(*word.split()), "model", features=80, tokens=29).encoder).__name__
         for word in ("model=transducer", "model=transducer_conformer", "model=transducer model@model.encoder=conformer")
     }
     assert list(kinds.values()) == ["DeepSpeech2", "Conformer", "Conformer"]
@@ -100,4 +100,4 @@ def test_either_encoder_by_a_word():
 )
 def test_what_will_not_do_is_said(word, said):
     with pytest.raises(UserError, match=said):
-        build(compose("model=transducer", word).model, features=80, tokens=29)
+        build(compose("model=transducer", word), "model", features=80, tokens=29)

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from lth.lottery.setup.setting import build
+from lth.lottery.setup.build import build
 from lth.models.attention import key_mask
 from lth.models.transformer import Transformer
 from lth.training.losses import ctc
@@ -19,7 +19,7 @@ def tiny(**options):
 
 def test_the_published_size():
     with torch.device("meta"):
-        model = build(compose("model=transformer_paper").model, features=80, tokens=29)
+        model = build(compose("model=transformer_paper"), "model", features=80, tokens=29)
     norm, d, inner = 2 * 512, 512, 2048
     attention = 4 * d * d + 3 * d  # the keys have no bias
     feed = 2 * d * inner + inner + d
@@ -39,7 +39,7 @@ def test_the_loss_by_hand():
     for n, text in enumerate(texts):
         alone, frames = model(x[n : n + 1, : lengths[n]], lengths[n : n + 1])
         aligned = ctc(model.ctc(alone), frames, torch.tensor([text]), torch.tensor([len(text)]))
-        speech, mask = model.decoder.remember(alone), key_mask(frames, alone.shape[1])
+        speech, mask = model.decoder.key_values(alone), key_mask(frames, alone.shape[1])
         total, said = 0.0, [0]
         for token in [*text, 0]:
             logits, _ = model.decoder(torch.tensor([said]), torch.tensor([len(said)]), speech, mask)
@@ -53,12 +53,12 @@ def test_the_loss_by_hand():
 def test_token_by_token_equals_all_at_once():
     model = tiny().eval()
     encoded, lengths = model(torch.randn(2, 60, 20), torch.tensor([60, 47]))
-    speech, mask = model.decoder.remember(encoded), key_mask(lengths, encoded.shape[1])
+    speech, mask = model.decoder.key_values(encoded), key_mask(lengths, encoded.shape[1])
     tokens = torch.tensor([[0, 3, 1, 1], [0, 2, 5, 4]])
     whole, _ = model.decoder(tokens, torch.tensor([4, 4]), speech, mask)
-    past, steps = None, []
+    kv_cache, steps = None, []
     for n in range(4):
-        logits, past = model.decoder(tokens[:, n : n + 1], torch.tensor([1, 1]), speech, mask, past)
+        logits, kv_cache = model.decoder(tokens[:, n : n + 1], torch.tensor([1, 1]), speech, mask, kv_cache)
         steps.append(logits)
     torch.testing.assert_close(torch.cat(steps, 1), whole, rtol=1e-4, atol=1e-5)
 
@@ -66,7 +66,7 @@ def test_token_by_token_equals_all_at_once():
 def test_a_token_does_not_see_those_after_it():
     model = tiny().eval()
     encoded, lengths = model(torch.randn(1, 60, 20), torch.tensor([60]))
-    speech, mask = model.decoder.remember(encoded), key_mask(lengths, encoded.shape[1])
+    speech, mask = model.decoder.key_values(encoded), key_mask(lengths, encoded.shape[1])
     first, _ = model.decoder(torch.tensor([[0, 3, 1]]), torch.tensor([3]), speech, mask)
     other, _ = model.decoder(torch.tensor([[0, 3, 5]]), torch.tensor([3]), speech, mask)
     torch.testing.assert_close(first[:, :2], other[:, :2])

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 import uuid
 from pathlib import Path
 
@@ -67,6 +68,21 @@ def test_three_workers_and_a_killed_one_play_exactly_n_trials(where):
     assert len(found) == 9
     (again,) = (t for t in found if RetryHeartbeatStaleTrialCallback.retry_history(t) == lost)
     assert again.params == found[lost[0]].params and again.value == again.params["x"]
+
+
+OPEN = """
+import sys, time
+from lth.search.storage import Database
+time.sleep(max(0, float(sys.argv[2]) - time.time()))
+Database(sys.argv[1], 60)
+"""
+
+
+def test_workers_that_make_a_database_at_once_do_not_fail(tmp_path):
+    """Optuna makes its tables without a lock; in the same instant two processes would both make them."""
+    command = [sys.executable, "-c", OPEN, f"sqlite:///{tmp_path}/s.db", str(time.time() + 6)]
+    workers = [subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    assert [worker.communicate(timeout=120)[1] for worker in workers] == [""] * 4
 
 
 def test_a_trial_handed_back_is_given_out_at_once(where):

@@ -10,7 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-import hydra
 import optuna
 import pytest
 from optuna.pruners import ThresholdPruner
@@ -20,8 +19,9 @@ from optuna.trial import TrialState
 from rich.console import Console
 
 import lth.lottery.trial
-from lth.commands import search as driver
 from lth.errors import UserError
+from lth.lottery.setup import names
+from lth.search import search as driver
 from lth.search import study as study_file
 from tests.configs import PROJECT
 from tests.lotteries import ATTENTIVE, command
@@ -38,8 +38,7 @@ def search(tmp_path, cache):
     def play(*words: str) -> str:
         console = Console(file=io.StringIO(), width=200)
         given = overrides(tmp_path, cache, *words)
-        with hydra.initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-            driver.search(hydra.compose("search", given), given, console)
+        driver.search(names.compose(given, "search"), given, console)
         return console.file.getvalue()
 
     return play
@@ -47,7 +46,7 @@ def search(tmp_path, cache):
 
 def start(outputs: Path, cache: Path, *words: str, code: str = "") -> subprocess.Popen:
     """The search in a process of its own; ``code`` runs first, to place a fault."""
-    run = "runpy.run_module('lth.commands.search', run_name='__main__', alter_sys=True)"
+    run = "sys.argv.insert(1, 'search'); runpy.run_module('lth', run_name='__main__', alter_sys=True)"
     program = f"{ATTENTIVE}import runpy, sys\n{code}\n{run}"
     return subprocess.Popen(
         [sys.executable, "-c", program, *overrides(outputs, cache, *words)],
@@ -173,7 +172,7 @@ def test_ctrl_c_hands_the_trial_back(tmp_path, cache):
         time.sleep(0.1)
     worker.send_signal(signal.SIGINT)
     _, err = worker.communicate(timeout=60)
-    assert worker.returncode == 130 and "lth.commands.search: stopped" in err
+    assert worker.returncode == 130 and "lth search: stopped" in err
     (trial,) = load(tmp_path).trials
     assert trial.state == TrialState.FAIL and "reason" not in trial.user_attrs
 

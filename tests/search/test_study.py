@@ -91,7 +91,7 @@ def test_grid_yaml_is_the_twelve_trials_as_the_agent_words_them():
     found = set()
     for point in points:
         config = compose(*create_sweep_command_args({"args": point})["args_no_hyphens"])
-        layerwise = config.strategy.allocation._target_.endswith("Layerwise")
+        layerwise = config.strategy.allocation.name == "layerwise"
         found.add((config.strategy.schedule.amount, config.strategy.schedule.prune_factor, layerwise))
     expected = {(a, f, layerwise) for a in (0.2, 0.3) for f in (0.8, 0.9, 1.0) for layerwise in (False, True)}
     assert found == expected and len(points) == 12

@@ -4,7 +4,7 @@ import soundfile
 
 from lth.speech.augment.noise import NoiseInjection
 from lth.speech.batches import AudioMemory, Utterances, test_loader, train_loader
-from lth.speech.corpora.corpus import utterance, without
+from lth.speech.corpora.corpus import exclude, utterance
 from lth.speech.corpora.lazy_cuts import Line, listed, write
 from lth.speech.tokens import CharacterTokens
 
@@ -83,7 +83,7 @@ def test_test_batches_are_sorted_and_complete(cuts):
 
 def test_a_list_on_disk_gives_the_batches_of_a_list_in_memory(cuts, tmp_path):
     write(tmp_path / "train.lines", map(Line.of, cuts))
-    lazy = without(listed(tmp_path / "train.lines"), frozenset({"u07"}))
+    lazy = exclude(listed(tmp_path / "train.lines"), frozenset({"u07"}))
     eager = cuts.filter(lambda cut: cut.id != "u07")
     for options in ({"epoch": 1}, {"epoch": 2, "max_duration": 4.0}):
         for a, b in zip(batches(lazy, **options), batches(eager, **options), strict=True):

@@ -111,7 +111,7 @@ def test_the_setting_has_them(words):
     assert setting.init["output.weight"].shape[0] == 41
     with pytest.raises(UserError, match=r"^text.size=9000 is more"):
         prepare(compose("text=bpe", "text.size=9000", *words))
-    with pytest.raises(UserError, match=r"size=1.5 will not do"):
+    with pytest.raises(UserError, match=r"size=1.5 is not a whole number"):
         prepare(compose("text=bpe", "text.size=1.5", *words))
 
 

@@ -11,11 +11,10 @@ from safetensors.torch import load_file
 
 from lth.errors import UserError
 from lth.lottery.branch.control import control
-from lth.lottery.experiment import run
 from lth.speech import bpe
 from tests.configs import compose
 from tests.loopback_wandb import fixture
-from tests.lotteries import command
+from tests.lotteries import command, run
 from tests.models.small import SMALL
 
 wandb_client = fixture.wandb_client
@@ -82,7 +81,9 @@ def test_it_goes_on_from_wandb_with_its_pieces(wandb_server, cache, tmp_path, mo
     monkeypatch.setattr(bpe.BPETokens, "of", lambda *_, **__: pytest.fail("the pieces are remembered"))
     config = compose(f"resume={WHERE}/demo", "rounds=1", f"outputs={tmp_path / 'here'}", "tracking=disabled")
     config.corpus.cache = str(cache)
-    monkeypatch.setattr("lth.lottery.setup.recorded.said", lambda: [("corpus.cache", str(cache)), ("rounds", 1)])
+    monkeypatch.setattr(
+        "lth.lottery.setup.recorded.command_overrides", lambda: [("corpus.cache", str(cache)), ("rounds", 1)]
+    )
     rows = run(config, Console(file=io.StringIO()))
     assert [row.round for row in rows] == [0, 1]
 

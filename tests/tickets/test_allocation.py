@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from lth.tickets.allocation import ERK, Excluding, Global, Layerwise, matching, rehearse, split
+from lth.tickets.allocation import ERK, Excluding, Global, Layerwise, matching, simulate, split
 from lth.tickets.schedule import constant, decaying
 
 
@@ -212,26 +212,26 @@ def test_a_pattern_that_means_nothing_is_told_the_names():
         matching(["conv"], ["convs.0", "output"])
 
 
-def test_rehearsal_knows_what_a_structure_keeps():
+def test_simulation_knows_what_a_structure_keeps():
     survivors, layers = layers_of([60, 40])
     shapes = {"0": (60,), "1": (40,)}
     room = {"0": 30, "1": 20}
-    halves = rehearse(Global(), lambda number, kept: 0.25, 2, survivors, layers, shapes, room)
+    halves = simulate(Global(), lambda number, kept: 0.25, 2, survivors, layers, shapes, room)
     assert halves == pytest.approx([0.75, 0.56])
     with pytest.raises(ValueError, match=r"round 3 is to prune 14 weights of 0 to 1, .* 6 go, down to .* 50\.00%"):
-        rehearse(Global(), lambda number, kept: 0.25, 3, survivors, layers, shapes, room)
+        simulate(Global(), lambda number, kept: 0.25, 3, survivors, layers, shapes, room)
 
 
-def rehearsed(allocation, amount, rounds, survivors, layers):
+def simulated(allocation, amount, rounds, survivors, layers):
     shapes = {name: (count,) for name, count in survivors.items()}
-    return rehearse(allocation, lambda number, kept: amount(number), rounds, survivors, layers, shapes, survivors)
+    return simulate(allocation, lambda number, kept: amount(number), rounds, survivors, layers, shapes, survivors)
 
 
-def test_rehearsal_follows_the_schedule_and_finds_the_round_that_cannot_be():
+def test_simulation_follows_the_schedule_and_finds_the_round_that_cannot_be():
     survivors, layers = layers_of([50_000, 200_000, 100_000])
     for schedule in (constant(0.2), decaying(0.2, 0.9)):
         for allocation in (Global(), Layerwise([1.1, 1, 0.9])):
-            densities = rehearsed(allocation, schedule.amount, 10, survivors, layers)
+            densities = simulated(allocation, schedule.amount, 10, survivors, layers)
             assert densities == pytest.approx([schedule.density(n) for n in range(1, 11)], abs=1e-4)
     assert survivors == {"0": 50_000, "1": 200_000, "2": 100_000}
 
@@ -240,4 +240,4 @@ def test_rehearsal_follows_the_schedule_and_finds_the_round_that_cannot_be():
     survivors, layers = layers_of([100_000, 600_000, 200_000])
     heavy(survivors, layers, 0.25)
     with pytest.raises(ValueError, match="group 1 of 3"):
-        rehearsed(heavy, lambda number: 0.25, 10, survivors, layers)
+        simulated(heavy, lambda number: 0.25, 10, survivors, layers)

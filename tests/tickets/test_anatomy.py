@@ -56,24 +56,24 @@ def chain(**changed) -> Mask:
 
 def test_dead_units_by_hand():
     found = units(chain())
-    assert found["convs.0.conv"].deaf.tolist() == [False, True]
-    assert found["convs.0.conv"].unread.tolist() == [False, False]
+    assert found["convs.0.conv"].no_input.tolist() == [False, True]
+    assert found["convs.0.conv"].no_reader.tolist() == [False, False]
     # unit 0 hears unit 1, unit 1 hears both filters; the output reads unit 0, and unit 0 reads unit 1
-    assert found["rnns.0.forwards"].deaf.tolist() == [False, False]
-    assert found["rnns.0.forwards"].unread.tolist() == [False, False]
-    assert found["output"].deaf.tolist() == [False] and found["output"].unread.tolist() == [False]
+    assert found["rnns.0.forwards"].no_input.tolist() == [False, False]
+    assert found["rnns.0.forwards"].no_reader.tolist() == [False, False]
+    assert found["output"].no_input.tolist() == [False] and found["output"].no_reader.tolist() == [False]
 
 
 def test_a_recurrent_unit_dies_with_the_last_of_its_gates():
     silent = {"rnns.0.forwards.weight_hh_l0": torch.zeros_like(HIDDEN)}
     recurrent = units(chain(**silent))["rnns.0.forwards"]
-    assert recurrent.deaf.tolist() == [True, False]  # nothing comes into unit 0
-    assert recurrent.unread.tolist() == [False, True]  # and nobody reads unit 1
+    assert recurrent.no_input.tolist() == [True, False]  # nothing comes into unit 0
+    assert recurrent.no_reader.tolist() == [False, True]  # and nobody reads unit 1
     assert recurrent.dead.tolist() == [True, True]
     one_gate = silent | {"rnns.0.forwards.weight_ih_l0": INPUT & bits("0000", "0000", "0000", "0000", "0000", "1111")}
     found = units(chain(**one_gate))
-    assert found["rnns.0.forwards"].deaf.tolist() == [True, False]
-    assert found["convs.0.conv"].unread.tolist() == [True, False]  # filter 0 was read in columns 0 and 1
+    assert found["rnns.0.forwards"].no_input.tolist() == [True, False]
+    assert found["convs.0.conv"].no_reader.tolist() == [True, False]  # filter 0 was read in columns 0 and 1
 
 
 def test_what_feeds_both_directions_is_read_by_either():
@@ -84,17 +84,17 @@ def test_what_feeds_both_directions_is_read_by_either():
     names = ["convs.0.conv.weight", *(f"rnns.0.forwards.weight_{kind}_l0" for kind in ("ih", "hh"))]
     mask = chain(**backwards)
     found = units(Mask({name: mask[name] for name in [*names, *backwards, "output.weight"]}))
-    assert found["convs.0.conv"].unread.tolist() == [False, False]
-    assert found["rnns.0.backwards"].deaf.tolist() == [True, True]
-    assert found["rnns.0.backwards"].unread.tolist() == [False, True]  # unit 0 is summed with what the output reads
+    assert found["convs.0.conv"].no_reader.tolist() == [False, False]
+    assert found["rnns.0.backwards"].no_input.tolist() == [True, True]
+    assert found["rnns.0.backwards"].no_reader.tolist() == [False, True]  # unit 0 is summed with what the output reads
 
 
 def test_who_reads_is_not_known_where_layers_do_not_follow_each_other():
     loose = Mask({"a.weight": bits("10", "00"), "b.weight": bits("111")})
-    assert [one.unread for one in units(loose).values()] == [None, None]
+    assert [one.no_reader for one in units(loose).values()] == [None, None]
     assert units(loose)["a"].dead.tolist() == [False, True]
     branching = chain(**{"output.weight": bits("10100")})  # 5 columns of 2 units
-    assert all(one.unread is None for one in units(branching).values())
+    assert all(one.no_reader is None for one in units(branching).values())
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
@@ -110,17 +110,17 @@ def test_dead_units_of_a_network_say_nothing(cell):
     mask.apply_({name: weights[name].data for name in names})
     found = units(mask)
     assert set(found) == {"convs.0.conv", "output", *(f"rnns.{n}.{way}" for n in (0, 1) for way in WAYS)}
-    assert any(one.unread.any() for one in found.values()) and any(one.deaf.any() for one in found.values())
+    assert any(one.no_reader.any() for one in found.values()) and any(one.no_input.any() for one in found.values())
     x, lengths = torch.randn(2, 20, 12), torch.tensor([20, 16])
     with torch.no_grad():
         before = model(x, lengths)[0]
         for n in (0, 1):
             for way in WAYS:
-                unread = found[f"rnns.{n}.{way}"].unread
+                unread = found[f"rnns.{n}.{way}"].no_reader
                 bias = getattr(model.rnns[n], way).bias_ih_l0
                 bias[unread.repeat(len(bias) // 6)] += 1
         assert torch.equal(model(x, lengths)[0], before)
-        recurrent, deaf = model.rnns[0].forwards, found["rnns.0.forwards"].deaf
+        recurrent, deaf = model.rnns[0].forwards, found["rnns.0.forwards"].no_input
         first, second = (recurrent(torch.randn(1, 9, recurrent.input_size))[0] for _ in range(2))
     assert torch.equal(first[..., deaf], second[..., deaf])
 

@@ -263,7 +263,7 @@ def test_one_shot_2_to_4_by_hand():
 def test_what_short_windows_keep_beyond_n_of_m_is_no_reason_to_refuse():
     weights = {"w": torch.rand(10, 5)}
     structure = NM(2, 4)
-    assert structure.room(torch.ones(10, 5, dtype=torch.bool)) == 25
+    assert structure.max_prunable(torch.ones(10, 5, dtype=torch.bool)) == 25
     options = {"allocation": Global(), "criterion": Magnitude(), "structure": structure}
     assert prune(weights, Mask.dense(weights), [["w"]], amount=0.5, **options).kept == 30  # 3 a row
     with pytest.raises(ValueError, match="26 weights to prune, and only 25 left in w"):

@@ -42,7 +42,7 @@ def test_offline_and_uploaded_behind_the_rounds(wandb_server, tmp_path, monkeypa
     log(tmp_path, "offline")  # the experiment given again
     assert len(load_records(tmp_path / "demo")) == ROUNDS + 1
     (tmp_path / "demo/noise.csv").write_text("another grid")
-    assert run_sync(monkeypatch, "--outputs", tmp_path) == 0
+    assert run_sync(monkeypatch, f"outputs={tmp_path}") == 0
     assert "demo: done, checked against the server" in capsys.readouterr().out
     (run,) = noise_runs()
     check(run)
@@ -65,4 +65,4 @@ def test_a_server_that_is_gone_does_not_stop_it(wandb_server, tmp_path):
     (tmp_path / "demo/noise.csv").write_text("x")
     log_noise(tracker, tmp_path / "demo/noise.csv", [0], ROWS, SUMMARY, {})
     assert tracker.guard.broken
-    assert load_records(tmp_path / "demo")[-1].job_type == "noise"  # for lth.commands.sync, later
+    assert load_records(tmp_path / "demo")[-1].job_type == "noise"  # for `lth sync`, later

@@ -13,21 +13,21 @@ import wandb
 
 import lth.tracking.rounds
 from lth.errors import UserError
-from lth.tracking.guard import Guard, within
+from lth.tracking.guard import Guard, call_with_timeout
 from lth.tracking.record import load_records, run_id
-from lth.tracking.tracker import open_tracker
 from tests.loopback_wandb import fixture, sweeps
 from tests.loopback_wandb.played import (
     ID,
     ROUNDS,
     STEPS,
+    artifacts,
     metrics,
     opened,
     play,
     play_all,
     row,
     run_folders,
-    stored,
+    store_files,
 )
 from tests.loopback_wandb.server import API_KEY, Server
 
@@ -109,7 +109,7 @@ def test_offline_artifacts_are_init_once_and_a_mask_a_round(wandb_client, tmp_pa
     assert mask["type"] == "mask"
     assert {"round-01", run_id(ID, 1)} <= set(mask["aliases"])
     files = {entry["path"]: Path(entry["local_path"]) for entry in mask["manifest"]["contents"]}
-    assert files["mask.lth"] == stored(tmp_path, 1)["mask"]  # uploaded from the store: no copy
+    assert files["mask.lth"] == store_files(tmp_path, 1)["mask"]  # uploaded from the store: no copy
     assert json.loads(files["round.json"].read_text())["round"] == 1
 
 
@@ -117,7 +117,7 @@ def test_equal_masks_of_two_rounds_are_two_artifacts(wandb_client, tmp_path):
     tracker = opened(tmp_path, "offline")
     for number in (0, 1):
         with tracker.round(number, inputs={"key": f"key{number}"}) as run:
-            run.finish(metrics(number), **stored(tmp_path, 0))
+            run.finish(metrics(number), artifacts(run, tmp_path, 0))
     digests = {record.artifacts[-1].digest for record in load_records(tmp_path / "demo")}
     assert len(digests) == 2
 
@@ -189,17 +189,17 @@ def test_guard_returns_warns_once_and_never_raises(caplog):
     assert guard(lambda: 1 / 0) is None
     (warning,) = caplog.records
     assert warning.levelno == logging.WARNING
-    assert "python -m lth sync demo" in warning.getMessage()
+    assert "python -m lth sync experiments=demo" in warning.getMessage()
 
 
-def test_within_raises_what_the_call_raises():
+def test_call_with_timeout_raises_what_the_call_raises():
     with pytest.raises(ZeroDivisionError):
-        within(5, lambda: 1 / 0)
+        call_with_timeout(5, lambda: 1 / 0)
 
 
 def test_an_unknown_mode_is_refused(tmp_path):
     with pytest.raises(UserError, match="offline, online or disabled"):
-        open_tracker("on", experiment="e", experiment_id="i", folder=tmp_path, project="p", config={})
+        opened(tmp_path, "on")
 
 
 def test_online_without_a_login_is_refused_before_anything_starts(tmp_path):
@@ -262,7 +262,7 @@ def test_a_failing_server_does_not_stop_a_round(
     fault,
     when,
 ):
-    monkeypatch.setattr(lth.tracking.rounds, "LAST_CHANCE", 0.5)
+    monkeypatch.setattr(lth.tracking.rounds, "FAILED_FINISH_SECONDS", 0.5)
     tracker = opened(tmp_path, "online", init_timeout=1, finish_timeout=1)
 
     def fail() -> None:
@@ -281,13 +281,13 @@ def test_a_failing_server_does_not_stop_a_round(
             run.log(row(step))
             if when == "middle" and step == 5:
                 fail()
-        run.finish(metrics(0), **stored(tmp_path, 0))
+        run.finish(metrics(0), artifacts(run, tmp_path, 0))
     play(tracker, tmp_path, 1)
     tracker.close(extreme=1, best=1)
     assert time.monotonic() - began < 60  # it would be the two rounds' timeouts, a few seconds
     assert [record.round for record in load_records(tmp_path / "demo")] == [0, 1]
     (warning,) = [r for r in caplog.records if r.name.startswith("lth")]
-    assert "python -m lth sync demo" in warning.getMessage()
+    assert "python -m lth sync experiments=demo" in warning.getMessage()
 
 
 def test_a_folder_that_cannot_be_written_does_not_stop_a_round(wandb_client, tmp_path, caplog):

@@ -6,8 +6,9 @@ from torch import nn
 
 import lth.training.memory
 from lth.errors import UserError
-from lth.lottery.experiment import fits
-from lth.lottery.setup.setting import build, prepare
+from lth.lottery.plan import check_fits
+from lth.lottery.setup.build import build
+from lth.lottery.setup.setting import prepare
 from lth.training.memory import GIB, activations, check_memory, predicted
 from tests.configs import compose
 from tests.lotteries import command, play
@@ -49,7 +50,7 @@ def test_what_grows_with_the_square_of_the_length():
 
 @pytest.mark.parametrize("name", SMALL)
 def test_every_model_is_predicted_and_nothing_is_drawn(name):
-    model = build(compose(*SMALL[name]).model, features=80, tokens=9)
+    model = build(compose(*SMALL[name]), "model", features=80, tokens=9)
     state = torch.random.get_rng_state()
     small, large = (predicted(model, 80, 300, utterances) for utterances in (1, 4))
     assert torch.equal(torch.random.get_rng_state(), state)
@@ -61,9 +62,9 @@ def test_what_does_not_fit_is_refused_with_the_figure():
     with pytest.raises(
         UserError, match=r"training this Two takes more than \d+\.\d GiB, .* has 0\.0 GiB: lower trainer"
     ) as said:
-        check_memory(Two(), 8, 10_000, 1_000, "cpu", room=1000)
+        check_memory(Two(), 8, 10_000, 1_000, "cpu", limit=1000)
     assert f"{predicted(Two(), 8, 10_000, 1_000) / GIB:.1f} GiB" in str(said.value)
-    check_memory(Two(), 8, 10_000, 1_000, "cpu", room=int(0.95 * predicted(Two(), 8, 10_000, 1_000)))
+    check_memory(Two(), 8, 10_000, 1_000, "cpu", limit=int(0.95 * predicted(Two(), 8, 10_000, 1_000)))
 
 
 def test_a_lottery_that_does_not_fit_is_not_begun(tmp_path, cache):
@@ -93,9 +94,7 @@ def test_a_container_may_have_less_than_the_machine(tmp_path, monkeypatch):
 
 def test_utterances_are_as_long_as_perturbation_makes_them(cache, monkeypatch):
     frames = []
-    monkeypatch.setattr(
-        "lth.lottery.experiment.check_memory", lambda model, bins, count, *rest, **_: frames.append(count)
-    )
+    monkeypatch.setattr("lth.lottery.plan.check_memory", lambda model, bins, count, *rest, **_: frames.append(count))
     for words in ([], ["augment.speed=[0.5,1]"]):
-        fits(prepare(compose(*command(*words, outputs=cache, cache=cache))))
+        check_fits(prepare(compose(*command(*words, outputs=cache, cache=cache))))
     assert frames[1] == pytest.approx(2 * frames[0], abs=3)

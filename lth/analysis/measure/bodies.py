@@ -32,7 +32,7 @@ def body(one: Specimen, folder: Path | None = None) -> dict | None:
 
 
 def _body(one: Specimen, file: Path) -> dict:
-    from lth.lottery.setup.find import read_init
+    from lth.store.ticket import read_init
 
     init, mask = read_init(file), one.round.mask()
     trained, dense = one.round.weights(), one.experiment.dense.weights()

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lth.lottery.setup.setting import Setting
+from lth.lottery.setup.setting import ExperimentSetup
 from lth.training.recogniser import Recogniser
 from lth.training.train import transcribe
 
@@ -27,7 +27,7 @@ def between(first: Mapping[str, Tensor], second: Mapping[str, Tensor], alpha: fl
 
 
 def heard(
-    setting: Setting, first: Mapping[str, Tensor], second: Mapping[str, Tensor], alphas: Sequence[float]
+    setting: ExperimentSetup, first: Mapping[str, Tensor], second: Mapping[str, Tensor], alphas: Sequence[float]
 ) -> Iterator[tuple[list[dict], list[dict] | None]]:
     """For every alpha the transcripts of dev: with the statistics as they are, and with re-estimated ones.
 
@@ -42,7 +42,7 @@ def heard(
 
 
 @torch.no_grad()
-def re_estimate(setting: Setting, recogniser: Recogniser) -> bool:
+def re_estimate(setting: ExperimentSetup, recogniser: Recogniser) -> bool:
     """Batch normalisation's running statistics, made anew from a fixed sample of train, as many utterances as dev.
 
     Means over batches, each as it is normalised in training, without SpecAugment and dropout (as

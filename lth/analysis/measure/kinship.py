@@ -17,7 +17,7 @@ PARTS = ("model", "features", "augment", "trainer")
 #: What two lotteries may differ in, and what says whether they do.
 ASPECTS: Mapping[str, Callable[[Experiment], object]] = {
     "init and seed": lambda one: (one.about.get("init"), one.seed),
-    "strategy": lambda one: _stated(one.config.get("strategy") or {}, {"rewind", "structure", "exclude", "gradual"}),
+    "strategy": lambda one: _stated(one.config.get("strategy") or {}),
     "noise": lambda one: one.train_noise,
     "corpus": lambda one: one.setting[:2],
     "setting": lambda one: [
@@ -88,15 +88,6 @@ def _pruned(one: Experiment) -> list[Round]:
     return [played for played in one.rounds if played.density < 1 and (played.stored.path / "mask.lth").is_file()]
 
 
-def _stated(config: Mapping, later: Iterable[str] = ()) -> dict:
-    """What a config chooses; parts that came later, with what they were before, go unsaid, as do labels' silences."""
-    usual = {"init", "Init", "Weights", "[]", "None"}
-    return {
-        name: value
-        for name, value in config.items()
-        if name not in SILENT and not (name in later and (str(value) in usual or _leaf(value) in usual))
-    }
-
-
-def _leaf(value: object) -> str:
-    return str(value.get("_target_", "")).rpartition(".")[2] if isinstance(value, Mapping) else ""
+def _stated(config: Mapping) -> dict:
+    """What a config chooses, without what cannot change a result."""
+    return {name: value for name, value in config.items() if name not in SILENT}

@@ -74,13 +74,13 @@ def look(played: Round, seen: dict[str, "Looked | None"]) -> "Looked | None":
             seen[played.row.key] = None
         else:
             modules = units(mask).values()
-            known = all(one.unread is not None for one in modules)
+            known = all(one.no_reader is not None for one in modules)
             seen[played.row.key] = Looked(
                 Packed.of(mask),
                 mask.densities(),
-                sum(len(one.deaf) for one in modules),
-                sum(int(one.deaf.sum()) for one in modules),
-                sum(int(one.unread.sum()) for one in modules) if known else None,
+                sum(len(one.no_input) for one in modules),
+                sum(int(one.no_input.sum()) for one in modules),
+                sum(int(one.no_reader.sum()) for one in modules) if known else None,
                 sum(int(one.dead.sum()) for one in modules),
             )
     return seen[played.row.key]

@@ -17,7 +17,7 @@ def section(analysis: Analysis) -> Section | None:
     seen = analysis.masks
     found = [one for one in chosen if look(one.round, seen)]
     if damaged := [one.experiment.name for one in chosen if one not in found]:
-        remarks.append(f"The mask of {few(damaged)} cannot be read: python -m lth store verify says more.")
+        remarks.append(f"The mask of {few(damaged)} cannot be read: python -m lth store do=verify says more.")
     if not found:
         return Section("anatomy", title, remarks) if remarks else None
     bodies = {one.title: kept for one in found if (kept := body(one, analysis.cache))}

@@ -2,7 +2,7 @@
 
 from lth.analysis.document import Column, Section, Table
 from lth.analysis.inputs import Analysis
-from lth.analysis.measure.utterances import examples
+from lth.analysis.utterances import examples
 
 ABOUT = (
     "The utterances whose count of wrong words changed most, chosen for that and not typical: first those that got "

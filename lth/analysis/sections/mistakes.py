@@ -8,8 +8,8 @@ from lth.analysis.document import Axis, Chart, Column, Section, Series, Table
 from lth.analysis.experiments import Experiment, Round
 from lth.analysis.inputs import Analysis
 from lth.analysis.measure.curve import WEIGHTS
-from lth.analysis.measure.utterances import speakers
 from lth.analysis.measure.words import Change, Heard, Texts, changes, heard
+from lth.analysis.utterances import speakers
 from lth.speech.wer import word_errors
 
 #: Words in a table, those lost and those won most; words in the chart.

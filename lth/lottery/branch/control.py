@@ -8,7 +8,6 @@ import hashlib
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -17,25 +16,29 @@ from rich.console import Console
 from rich.table import Table
 
 from lth.errors import UserError
-from lth.lottery.experiment import run
-from lth.lottery.setup.find import Found, Ticket, find
-from lth.lottery.setup.recorded import PLACES, at_home, difference, said
-from lth.lottery.setup.setting import Setting, build
+from lth.lottery.experiment import Report, run
+from lth.lottery.plan import Plan
+from lth.lottery.setup.build import build
+from lth.lottery.setup.find import SourceExperiment, SourceTicket, load_ticket
+from lth.lottery.setup.plain import merge, plain
+from lth.lottery.setup.recorded import LOCATION_KEYS, command_overrides, difference, relocate
+from lth.lottery.setup.setting import ExperimentSetup
 from lth.lottery.setup.start import Start
 from lth.speech.bpe import is_bpe
 from lth.store.rows import Row, density_text, rate_text
 from lth.tickets.controls import Shuffle, random_mask, shuffled_mask, signed
 from lth.tickets.mask import Mask
+from lth.tickets.structure import Weights
 
 KINDS = ("random", "shuffled", "fresh", "sign", "dense")
 REPEATED = ("random", "shuffled", "fresh")  # what ``control_seeds`` draws several of
 #: Words of the command that are about the controls, not about the ticket's setting.
 WORDS = ("control", "control_seeds", "ticket", "transfer", "name", "rounds", "target", "seeds")
 
-Change = Callable[[Setting, Mask], tuple[Setting, Mask]]
+Change = Callable[[ExperimentSetup, Mask], tuple[ExperimentSetup, Mask]]
 
 
-def control(config: DictConfig, console: Console, report: Callable[[Path], object] | None = None) -> list[list[Row]]:
+def control(config: DictConfig, console: Console, report: Report | None = None) -> list[list[Row]]:
     """Play the controls that ``control`` names and say what they show; returns the rows of each.
 
     A control that fails leaves the others alone.
@@ -46,18 +49,18 @@ def control(config: DictConfig, console: Console, report: Callable[[Path], objec
     kinds, seeds = kinds_of(config), control_seeds(config)
     if config.resume is not None:
         raise UserError(f"control={config.control} and resume={config.resume} are two commands; leave one of them out")
-    if (ticket := find(config)) is None:
+    if (ticket := load_ticket(config)) is None:
         raise UserError(f"control={config.control} needs the ticket that it is a control of: ticket=")
     if ticket.mask.density == 1:
         raise UserError(f"ticket={ticket.source} keeps every weight: there is nothing to control for")
-    found = ticket.found()
+    found = ticket.experiment()
     base = setting_of(config, ticket, found)
     results, failed = [], []
     for kind in kinds:
         for seed in seeds if kind in REPEATED else [0]:
             try:
                 one, start = experiment(base, ticket, found, kind, seed)
-                results.append((kind, seed, run(one, console, begin=start, report=report)[-1]))
+                results.append((kind, seed, run(Plan.of(one, start), console, report=report)[-1]))
             except UserError as error:
                 failed.append(f"{kind}: {error}")
     if results:
@@ -69,53 +72,55 @@ def control(config: DictConfig, console: Console, report: Callable[[Path], objec
 
 
 def kinds_of(config: DictConfig) -> list[str]:
-    """The kinds that ``control`` asks for, in the order of `KINDS`; UserError for one that is none."""
-    asked = OmegaConf.to_container(config)["control"]
+    """Return the kinds that ``control`` asks for, in the order of `KINDS`; UserError for an unknown one."""
+    asked = plain(config, resolve=False)["control"]
     asked = [asked] if isinstance(asked, str) else asked
     if not isinstance(asked, list) or not asked or (unknown := [k for k in asked if k not in (*KINDS, "all")]):
         named = ", ".join(map(str, unknown)) if isinstance(asked, list) and asked else asked
-        raise UserError(f"control={named} will not do: give all, or some of {', '.join(KINDS)}")
+        raise UserError(f"control={named} is not valid: give all, or some of {', '.join(KINDS)}")
     return [kind for kind in KINDS if "all" in asked or kind in asked]
 
 
 def control_seeds(config: DictConfig) -> list[int]:
-    """How often to draw what is random, and by which numbers."""
-    seeds = OmegaConf.to_container(config)["control_seeds"]
+    """Return the numbers of the draws of what is random; UserError where they are not whole numbers."""
+    seeds = plain(config, resolve=False)["control_seeds"]
     if not isinstance(seeds, list) or not seeds or not all(type(s) is int and s >= 0 for s in seeds):
-        raise UserError(f"control_seeds={seeds} will not do: give whole numbers, such as control_seeds=[0,1,2]")
+        raise UserError(f"control_seeds={seeds} is not valid: give whole numbers, such as control_seeds=[0,1,2]")
     return list(dict.fromkeys(seeds))
 
 
-def setting_of(config: DictConfig, ticket: Ticket, found: Found) -> DictConfig:
-    """The config that the controls share: the ticket's, at home here, to be played for one round."""
+def setting_of(config: DictConfig, ticket: SourceTicket, found: SourceExperiment) -> DictConfig:
+    """Return the config that the controls share: the ticket's, with this machine's places, for one round."""
     what = f"control={config.control}"
-    spoken = dict(said())
+    spoken = dict(command_overrides())
     for key, value in spoken.items():
         recorded = OmegaConf.select(OmegaConf.create(dict(found.config)), key, default=value)
         if key.split(".")[0] == "strategy" and recorded != value:
             raise UserError(f"{what} takes the strategy from its ticket: leave out {key}={value}")
-    places = {} if found.here else PLACES
-    base = at_home(found.config, config, what, found.inputs, places=places, leave=WORDS)
+    places = {} if found.here else LOCATION_KEYS
+    base = relocate(found.config, config, what, found.inputs, places=places, leave=WORDS)
     for name, value in found.tracking.items():
         if f"tracking.{name}" not in spoken:
             base.tracking[name] = value
     named = config.name if "name" in spoken else found.name
     words = {"name": f"{named}-{len(found.rows) - 1:02d}", "rounds": 0, "target": None, "seeds": None}
     characters = {} if is_bpe(ticket.tokens) else {"tokens": ticket.tokens}
-    return OmegaConf.merge(base, words, {"ticket": ticket.source, "transfer": "ticket"}, characters)
+    return merge(base, words, {"ticket": ticket.source, "transfer": "ticket"}, characters)
 
 
-def experiment(base: DictConfig, ticket: Ticket, found: Found, kind: str, seed: int) -> tuple[DictConfig, Start]:
-    """One control: its config, and where it starts."""
+def experiment(
+    base: DictConfig, ticket: SourceTicket, found: SourceExperiment, kind: str, seed: int
+) -> tuple[DictConfig, Start]:
+    """Return one control: its config, and where it starts."""
     name = f"{base.name}-control-{kind}" + (f"-seed-{seed}" if seed else "")
-    config = OmegaConf.merge(base, {"name": name, "control": kind, "control_seeds": [seed]})
+    config = merge(base, {"name": name, "control": kind, "control_seeds": [seed]})
     inputs = dict(found.inputs)
     if kind == "dense":
         longer = {"max_epochs": found.budget(), "patience": None}
-        config.trainer = OmegaConf.merge(config.trainer, longer)
+        config.trainer = merge(config.trainer, longer)
         inputs["trainer"] = inputs["trainer"] | longer
 
-    def change(setting: Setting, mask: Mask) -> tuple[Setting, Mask]:
+    def change(setting: ExperimentSetup, mask: Mask) -> tuple[ExperimentSetup, Mask]:
         ours = setting.key_inputs(inputs["init"], mask)
         check_same_setting({name: inputs[name] for name in inputs if name in ours}, ours, kind)
         return replaced(kind, seed)(setting, mask)
@@ -129,21 +134,21 @@ def experiment(base: DictConfig, ticket: Ticket, found: Found, kind: str, seed: 
 
 
 def check_same_setting(theirs: Mapping, ours: Mapping, kind: str) -> None:
-    """UserError unless a round of the ticket would be computed as it was; on other hardware it may be."""
+    """Raise UserError unless a round of the ticket would be computed as it was; the hardware may be another."""
     hardware = ("accelerator", "precision")
-    parts = ({name: value for name, value in inputs.items() if name not in hardware} for inputs in (theirs, ours))
-    if words := difference(*parts):
+    there, here = ({name: value for name, value in side.items() if name not in hardware} for side in (theirs, ours))
+    if words := difference(there, here):
         raise UserError(f"control={kind} would not be in the setting of its ticket: {words}")
 
 
 def replaced(kind: str, seed: int) -> Change:
-    """The ticket with the part replaced that ``kind`` is about.
+    """Return the change that replaces the part of a ticket that ``kind`` is about.
 
     What is drawn depends on the experiment's seed, the kind and ``seed`` only.
     """
 
-    def change(setting: Setting, mask: Mask) -> tuple[Setting, Mask]:
-        number = draw(setting.seed, kind, seed)
+    def change(setting: ExperimentSetup, mask: Mask) -> tuple[ExperimentSetup, Mask]:
+        number = control_seed(setting.seed, kind, seed)
         generator = torch.Generator().manual_seed(number)
         if kind == "random":
             return setting, random_mask(mask, list(setting.layers.values()), generator, shuffle_of(setting.config))
@@ -160,20 +165,18 @@ def replaced(kind: str, seed: int) -> Change:
 
 
 def shuffle_of(config: DictConfig) -> Shuffle | None:
-    """How masks of this strategy's structure are shuffled; None where it prunes single weights."""
-    structure = config.strategy.get("structure")
-    if structure is None or structure["_target_"].endswith(".Weights"):
-        return None
-    return build(structure).shuffle
+    """Return how masks of this strategy's structure are shuffled; None where it prunes single weights."""
+    structure = build(config, "strategy.structure")
+    return None if isinstance(structure, Weights) else structure.shuffle
 
 
-def draw(experiment_seed: int, kind: str, seed: int) -> int:
-    """The seed of a control's random numbers, 32 bits; no experiment's own seed by any but chance."""
+def control_seed(experiment_seed: int, kind: str, seed: int) -> int:
+    """Return the seed of a control's random numbers, 32 bits; equal to an experiment's own by chance only."""
     return int.from_bytes(hashlib.sha256(f"{experiment_seed} control {kind} {seed}".encode()).digest()[:4], "little")
 
 
-def table(found: Found, results: Sequence[tuple[str, int, Row]]) -> Table:
-    """Dense model, ticket and controls, error rates in percent."""
+def table(found: SourceExperiment, results: Sequence[tuple[str, int, Row]]) -> Table:
+    """Tabulate dense model, ticket and controls, error rates in percent."""
     made = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), show_edge=False, pad_edge=False)
     made.caption, made.caption_justify = "Rates in %. Dev alone decides; test is only reported.", "left"
     for name in ("", "weights\n%", "epochs", "dev\nWER", "test\nWER"):
@@ -190,8 +193,8 @@ def table(found: Found, results: Sequence[tuple[str, int, Row]]) -> Table:
     return made
 
 
-def verdict(found: Found, results: Sequence[tuple[str, int, Row]]) -> str:
-    """What the dev WERs say, in one sentence."""
+def verdict(found: SourceExperiment, results: Sequence[tuple[str, int, Row]]) -> str:
+    """Say in one sentence what the dev WERs tell."""
     ticket = found.rows[-1].dev_wer
     means = {
         kind: statistics.fmean(row.dev_wer for other, _, row in results if other == kind)
@@ -206,7 +209,7 @@ def verdict(found: Found, results: Sequence[tuple[str, int, Row]]) -> str:
 
 
 def named(kind: str) -> str:
-    """A control in words."""
+    """Return what people call a control."""
     return {
         "random": "random mask",
         "shuffled": "shuffled mask",

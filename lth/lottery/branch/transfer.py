@@ -23,14 +23,14 @@ class Transfer:
 
     @classmethod
     def of(cls, config: DictConfig, rows: Sequence[Row]) -> "Transfer":
-        """From what the command said and the rows that came of it."""
+        """Make one from a command's config and the rows that came of it."""
         corpus = config.corpus
         words = [corpus.name, corpus.get("train"), config.speaker]
         return cls(f"{config.ticket} ({config.transfer})", " ".join(word for word in words if word), rows[0])
 
 
 def matrix(transfers: Sequence[Transfer]) -> Table:
-    """WER in percent, a line a source and a column a target, or the other way round if those are many.
+    """Tabulate WER in percent, a line a source and a column a target, or the other way round if those are many.
 
     Of several experiments (seeds, say) with the same source and target the mean.
     """
@@ -50,7 +50,7 @@ def matrix(transfers: Sequence[Transfer]) -> Table:
 
 
 def cell(rows: Sequence[Row]) -> str:
-    """The rates of a source and a target; empty where that experiment failed."""
+    """Format the rates of a source and a target; empty where that experiment failed."""
     if not rows:
         return ""
     means = [statistics.fmean(getattr(row, name) for row in rows) for name in ("dev_wer", "test_wer")]

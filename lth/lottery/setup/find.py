@@ -13,17 +13,18 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from lth.errors import UserError
+from lth.files import read_json
 from lth.store.maskfile import load_mask
 from lth.store.rows import read_csv, winning
 from lth.store.store import tensors_digest
-from lth.store.ticket import Found, Late, Ticket, late_point, read_init, read_json
+from lth.store.ticket import RewindSource, SourceExperiment, SourceTicket, read_init, rewind_source
 from lth.tracking.record import RoundRecord, load_record, run_id
 
 ARTIFACT = re.compile(r"[^/\s:]+/[^/\s:]+/[^/\s:]+:[^/\s:]+")
 
 
-def find(config: DictConfig) -> Ticket | None:
-    """What ``ticket`` says.
+def load_ticket(config: DictConfig) -> SourceTicket | None:
+    """Load the ticket that ``ticket=`` names; None without one.
 
     Raises:
         UserError: there is no such ticket, it is damaged, or its init cannot be found.
@@ -43,8 +44,8 @@ def find(config: DictConfig) -> Ticket | None:
     )
 
 
-def from_path(path: Path) -> Ticket:
-    """The ticket of a mask file or round folder; of an experiment, its extreme one, or else its best."""
+def from_path(path: Path) -> SourceTicket:
+    """Load the ticket of a mask file or round folder; of an experiment, its extreme one, or else its best."""
     if (path / "experiment.json").is_file():
         chosen = next((row for row in winning(read_csv(path / "rounds.csv")) if row is not None), None)
         if chosen is None:
@@ -56,7 +57,7 @@ def from_path(path: Path) -> Ticket:
     folder = path if path.is_dir() else path.parent
     mask, about = load_mask(folder / "mask.lth" if path.is_dir() else path)
     metrics = read_json(folder / "metrics.json")
-    late = late_point(about, f"ticket={path}")
+    late = rewind_source(about, f"ticket={path}")
     init = _init(folder, late.weights if late else metrics.get("inputs", {}).get("init"), late)
     if init is None:
         what, file = (f"the weights of epoch {late.epoch} that", "rewind") if late else ("the init", "init")
@@ -69,23 +70,26 @@ def from_path(path: Path) -> Ticket:
     keys, key = known.get("keys", []), metrics.get("key", about.get("key"))
     number = keys.index(key) if key in keys else about.get("round")
     made_by = {"init": 0, **({"rewind": 1} if late and late.round else {}), "mask": number}
-    records = {kind: load_record(home, run_id(known["id"], n)) for kind, n in made_by.items()} if "id" in known else {}
-    return Ticket(
+    records = {}
+    if home and "id" in known:
+        there = {kind: load_record(home, run_id(known["id"], n)) for kind, n in made_by.items()}
+        records = {kind: record for kind, record in there.items() if record is not None}
+    return SourceTicket(
         init,
         mask,
         str(path),
         {"experiment": known.get("id"), "name": home and home.name, "round": number, "key": key, "mask": mask.digest()},
         metrics.get("inputs", {}).get("tokens"),
-        uses_of(records) if all(records.values()) else (),
+        uses_of(records) if len(records) == len(made_by) else (),
         weights=lambda: _weights(folder),
-        found=lambda: _found(path, home, number, metrics),
+        experiment=lambda: _found(path, home, number, metrics),
         epoch=late.epoch if late else 0,
         home=home,
     )
 
 
 def uses_of(records: Mapping[str, RoundRecord]) -> tuple[str, ...]:
-    """What a ticket is made of: an artifact of each type, of the round that recorded it in an experiment's folder.
+    """Name what a ticket is made of: an artifact of each type, of the round that recorded it in an experiment's folder.
 
     Named by project and by the run that made them, so that they can be found before they have a version.
     """
@@ -97,7 +101,7 @@ def uses_of(records: Mapping[str, RoundRecord]) -> tuple[str, ...]:
     )
 
 
-def _init(folder: Path, digest: str | None, late: Late | None) -> dict[str, Tensor] | None:
+def _init(folder: Path, digest: str | None, late: RewindSource | None) -> dict[str, Tensor] | None:
     beside, store = (folder, folder.absolute().parent.parent), folder.resolve().parent.parent
     places = [*(place / "init.safetensors" for place in beside), store / "inits" / str(digest) / "init.safetensors"]
     if late:
@@ -125,7 +129,7 @@ def _weights(folder: Path) -> dict[str, Tensor]:
     return read_init(folder / "weights.safetensors")
 
 
-def _found(path: Path, home: Path | None, number: int | None, metrics: Mapping) -> Found:
+def _found(path: Path, home: Path | None, number: int | None, metrics: Mapping) -> SourceExperiment:
     if home is None or number is None or "inputs" not in metrics:
         raise UserError(f"ticket={path}: the experiment that found it is not known; give that experiment's folder")
     try:
@@ -138,4 +142,4 @@ def _found(path: Path, home: Path | None, number: int | None, metrics: Mapping) 
     tracking = config["tracking"]
     where = {name: tracking.get(name) for name in ("entity", "project")}
     where["group"] = tracking.get("group") or home.name
-    return Found(home.name, config, metrics["inputs"], where, rows, here=True)
+    return SourceExperiment(home.name, config, metrics["inputs"], where, rows, here=True)

@@ -5,23 +5,22 @@ taken from there, for it comes from people who are perhaps not the user.
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from functools import cache
 from textwrap import shorten
 from typing import Any
 
-import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lth.errors import UserError
-from lth.files import CONF
+from lth.lottery.setup import names
+from lth.lottery.setup.plain import plain
 
 #: Keys of ``conf/config.yaml`` that are this machine's.
-OURS = ("outputs", "store", "memory_hours", "tracking", "resume", "test_noise")
+LOCAL_KEYS = ("outputs", "store", "memory_hours", "tracking", "resume", "test_noise")
 #: Keys of a corpus that say where it lies, with what they are unless the command line says otherwise.
-PLACES = {
+LOCATION_KEYS = {
     "root": None,
     "cache": "${outputs}/corpora/${corpus.name}",
     "download": False,
@@ -32,16 +31,16 @@ PLACES = {
 }
 
 
-def at_home(
+def relocate(
     recorded: Mapping,
     ours: DictConfig,
     what: str,
     inputs: Mapping,
     *,
-    places: Mapping = PLACES,
+    places: Mapping = LOCATION_KEYS,
     leave: Collection[str] = (),
 ) -> DictConfig:
-    """The recorded config with this machine's places, its tracking, and what the command line says.
+    """Return the recorded config with this machine's places, its tracking, and what the command line says.
 
     Args:
         recorded: with interpolations, not resolved, where places are to follow this machine's.
@@ -55,12 +54,12 @@ def at_home(
         UserError: the recorded config would have this program call something that is none of its choices, or
             the command line names another choice of a group than the recorded one.
     """
-    check_safe(recorded, what)
+    names.check_recorded(recorded, what)
     config = OmegaConf.create(dict(recorded))
-    local = OmegaConf.to_container(ours, resolve=False)
-    for name in OURS:
+    local = plain(ours, resolve=False)
+    for name in LOCAL_KEYS:
         config[name] = local[name]
-    for name in PLACES:
+    for name in LOCATION_KEYS:
         if name in config.corpus and name in places:
             config.corpus[name] = places[name]
         if name in config.corpus.loader and name in config.corpus:
@@ -69,25 +68,23 @@ def at_home(
         if places and "root" in config.get(group, {}):
             config[group].root = None
     config.trainer.accelerator, config.trainer.precision = inputs["accelerator"], inputs["precision"]
-    for key, value in said():
-        if key.split(".")[0] in (*OURS, *leave):
+    for key, value in command_overrides():
+        if key.split(".")[0] in (*LOCAL_KEYS, *leave):
             continue
         if key in ("corpus", "experiment") and ours.corpus.name == config.corpus.name:
             continue  # the command had to name it to say where it lies here
-        group = OmegaConf.is_config(OmegaConf.select(config, key)) and isinstance(value, str)
+        group = key in config.choices or (OmegaConf.is_config(OmegaConf.select(config, key)) and isinstance(value, str))
         if group or ("." not in key and key not in config):
             raise UserError(f"{what} takes {key} from what was recorded: leave out {key}={value}")
         try:
             OmegaConf.update(config, key, value)
         except OmegaConfBaseException as error:
-            raise UserError(f"{key}={value} will not do: {str(error).splitlines()[0]}") from error
-    for name in local.keys() - config.keys():  # words that were not known when it was recorded
-        config[name] = local[name]
+            raise UserError(f"{key}={value}: {str(error).splitlines()[0]}") from error
     return config
 
 
 def difference(there: Mapping, here: Mapping, prefix: str = "") -> str | None:
-    """The first value that differs, in words."""
+    """Name the first value that differs; None where none does."""
     for name in {**there, **here}:
         a, b = there.get(name), here.get(name)
         if isinstance(a, dict) and isinstance(b, dict):
@@ -99,36 +96,8 @@ def difference(there: Mapping, here: Mapping, prefix: str = "") -> str | None:
     return None
 
 
-def said() -> Iterator[tuple[str, Any]]:
-    """The keys and values on Hydra's command line."""
+def command_overrides() -> Iterator[tuple[str, Any]]:
+    """Yield the keys and values on Hydra's command line."""
     words = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
     for override in OverridesParser.create().parse_overrides(list(words)):
         yield override.key_or_group, override.value()
-
-
-def check_safe(recorded: Mapping, what: str) -> None:
-    """Refuse a config that calls what no file in ``conf/`` calls, or that reads this machine's environment."""
-    for key, value in leaves(recorded):
-        if key == "_target_" and value not in targets():
-            raise UserError(f"{what}: its config wants to call {value}, which is none of this program's choices")
-        if isinstance(value, str) and "${" in value and ":" in value:
-            raise UserError(f"{what}: its config says {value!r}, which may read more than this program's own keys")
-
-
-@cache
-def targets() -> frozenset[str]:
-    """Every ``_target_`` in ``conf/``."""
-    files = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in CONF.rglob("*.yaml")]
-    return frozenset(value for file in files for key, value in leaves(file) if key == "_target_")
-
-
-def leaves(tree: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """(key, value) of every value that is no mapping or list; the items of a list have the list's key."""
-    if isinstance(tree, Mapping):
-        for name, value in tree.items():
-            yield from leaves(value, str(name))
-    elif isinstance(tree, list | tuple):
-        for value in tree:
-            yield from leaves(value, key)
-    else:
-        yield key, tree

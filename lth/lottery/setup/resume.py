@@ -5,7 +5,6 @@ else as records. The mask of the first round that is still to be played is made 
 before, so of rounds without weights the last one alone is trained again.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,22 +14,23 @@ from tempfile import TemporaryDirectory
 from omegaconf import DictConfig
 
 from lth.errors import UserError
-from lth.files import SUMS, sha256
-from lth.lottery.setup.find import read_init
-from lth.lottery.setup.recorded import at_home, difference
+from lth.files import SUMS, read_json, read_jsonl, sha256
+from lth.lottery.setup.recorded import difference, relocate
 from lth.lottery.setup.start import Start
 from lth.store.folder import ExperimentFolder
 from lth.store.maskfile import load_mask
-from lth.store.store import Store, StoredRound, read_jsonl, round_key, tensors_digest
+from lth.store.store import Store, StoredRound, round_key, tensors_digest
+from lth.store.ticket import read_init
 from lth.tracking import fetch
+from lth.tracking.artifacts import ROUND_FILES
 from lth.tracking.record import experiment_hash
-from lth.tracking.remember import ROUND_FILES, RememberedRound, remember_record, remembered
+from lth.tracking.remember import RememberedRound, remember_record, remembered
 
 NAME = re.compile(r"([^/\s:]+)/([^/\s:]+)/([^/\s:]+)")
 
 
 @dataclass(frozen=True)
-class Past:
+class Resumed:
     """An experiment as W&B remembers it."""
 
     what: str
@@ -62,12 +62,11 @@ class Past:
             stored = store.find(label["key"]) or bring(store, label["key"], remembered_round)
             folder.link(number, stored)
             if track:
-                history, uses = stored.history(), label["uses"]
-                remember_record(folder.path, number, stored.key, remembered_round, label, uses, history)
+                remember_record(folder.path, number, stored, remembered_round, label)
 
 
-def resume(ours: DictConfig) -> Past:
-    """What W&B remembers of the experiment that ``resume`` names.
+def resume(ours: DictConfig) -> Resumed:
+    """Fetch what W&B remembers of the experiment that ``resume`` names.
 
     Raises:
         UserError: no login, no such experiment, or one that this version cannot go on with.
@@ -90,7 +89,7 @@ def resume(ours: DictConfig) -> Past:
         raise UserError(f"{what}: its record of round {len(rounds) - 1} belongs to another experiment")
     if tensors_digest(init) != about["inputs"]["init"]:
         raise UserError(f"{what}: the init is not the one that its rounds were trained from")
-    config = at_home(about["config"], ours, what, about["inputs"])
+    config = relocate(about["config"], ours, what, about["inputs"])
     config.name, config.resume = name, None
     config.tracking.entity, config.tracking.project = entity, project
     origin = about.get("origin", {})
@@ -104,7 +103,7 @@ def resume(ours: DictConfig) -> Past:
         epoch=about["inputs"].get("rewind", {}).get("epoch", 0),  # it started from a ticket of late rewinding
         trained=origin.get("transfer") == "weights",
     )
-    return Past(what, rounds, labels, about["id"], about["identity"], config, start)
+    return Resumed(what, rounds, labels, about["id"], about["identity"], config, start)
 
 
 def bring(store: Store, key: str, remembered_round: RememberedRound) -> StoredRound:
@@ -121,22 +120,23 @@ def bring(store: Store, key: str, remembered_round: RememberedRound) -> StoredRo
         if weights:
             remembered_round.fetch("model", "weights.safetensors", folder)
         sums = folder / SUMS
-        _check_files(folder, sums.read_text(encoding="utf-8"), remembered_round.run.name)
-        _check_key(folder, key, remembered_round.run.name)
+        who = str(remembered_round.run.name)
+        _check_files(folder, sums.read_text(encoding="utf-8"), who)
+        _check_key(folder, key, who)
         # What the weights must be if the round is trained again; `adding` writes the record's own checksums.
         sums.unlink() if weights else sums.rename(folder / "ORIGINAL_SUMS")
-    return store.find(key)
+    return store[key]
 
 
 def same_weights(record: StoredRound, again: StoredRound) -> bool:
-    """Whether a round that was trained again has the weights of the recorded one, bit for bit."""
+    """Return whether a round that was trained again has the weights of the recorded one, bit for bit."""
     digests = _digests((record.path / "ORIGINAL_SUMS").read_text(encoding="utf-8"))
     return digests.get("weights.safetensors") == sha256(again.path / "weights.safetensors")
 
 
 def _label(remembered_round: RememberedRound, folder: Path) -> dict:
     path = remembered_round.fetch("round", "round.json", folder)
-    label = json.loads(path.read_text(encoding="utf-8"))
+    label = read_json(path)
     try:
         about = label["experiment"]
         texts = [label["key"], about["id"], about["identity"]]
@@ -171,7 +171,7 @@ def _check_files(folder: Path, sums: str, who: str) -> None:
 
 def _check_key(folder: Path, key: str, who: str) -> None:
     """The round must be the one of its key, or it would stand in the store for another."""
-    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    metrics = read_json(folder / "metrics.json")
     mask, _ = load_mask(folder / "mask.lth")
     inputs = metrics.get("inputs", {})
     own_mask = "gradual" in inputs or inputs.get("mask") == mask.digest()  # a gradual round makes its mask

@@ -7,6 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lth.errors import UserError
+from lth.lottery.setup.plain import merge
 
 
 @dataclass
@@ -90,27 +91,27 @@ def check(config: DictConfig) -> None:
         prefix = f"{group}." if group else ""
         for name, field in schema.__dataclass_fields__.items():
             try:
-                value = OmegaConf.merge(OmegaConf.structured(schema), {name: part[name]})[name]
+                value = merge(OmegaConf.structured(schema), {name: part[name]})[name]
             except OmegaConfBaseException as error:
                 reason = str(error).splitlines()[0]
-                raise UserError(f"{prefix}{name}={part[name]} will not do: {reason}") from error
+                raise UserError(f"{prefix}{name}={part[name]} is not valid: {reason}") from error
             if isinstance(value, float) and not math.isfinite(value):
-                raise UserError(f"{prefix}{name}={value} will not do: it is a finite number")
+                raise UserError(f"{prefix}{name}={value} is not valid: it must be a finite number")
             if field.type in (str, str | None) and value != part[name]:
                 part[name] = value  # name=2024 is a name; numbers stay as they were typed, for they are in keys
     for key, choices in CHOICES.items():
-        _require(config, key, lambda value, c=choices: value in c, f"is one of {', '.join(choices)}")
+        _require(config, key, lambda value, c=choices: value in c, f"one of {', '.join(choices)}")
     for name in AT_LEAST_ONE:
-        _require(config, f"trainer.{name}", lambda value: value >= 1, "is at least 1")
+        _require(config, f"trainer.{name}", lambda value: value >= 1, "at least 1")
     for key in NOT_NEGATIVE:
-        _require(config, key, lambda value: value >= 0, "is not negative")
+        _require(config, key, lambda value: value >= 0, "0 or more")
     for key in POSITIVE:
-        _require(config, key, lambda value: value > 0, "is above 0")
-    _require(config, "utterances", lambda value: value >= 1, "is at least 1")
-    _require(config, "seed", lambda value: value <= LARGEST_SEED, f"is at most {LARGEST_SEED}")
+        _require(config, key, lambda value: value > 0, "above 0")
+    _require(config, "utterances", lambda value: value >= 1, "at least 1")
+    _require(config, "seed", lambda value: value <= LARGEST_SEED, f"at most {LARGEST_SEED}")
 
 
 def _require(config: DictConfig, key: str, holds, words: str) -> None:
     value = OmegaConf.select(config, key)
     if value is not None and not holds(value):
-        raise UserError(f"{key}={value} will not do: it {words}")
+        raise UserError(f"{key}={value} is not valid: it must be {words}")

@@ -7,8 +7,8 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from lth.errors import UserError
-from lth.lottery.setup.find import find
-from lth.lottery.setup.setting import Setting
+from lth.lottery.setup.find import load_ticket
+from lth.lottery.setup.setting import ExperimentSetup
 from lth.store.store import tensors_digest
 from lth.tickets.mask import Mask
 
@@ -46,14 +46,14 @@ class Start:
     rewinds_to: str = ""
     epoch: int = 0
     trained: bool = False
-    change: Callable[[Setting, Mask], tuple[Setting, Mask]] | None = None
+    change: Callable[[ExperimentSetup, Mask], tuple[ExperimentSetup, Mask]] | None = None
 
     @property
     def density(self) -> float:
         return 1.0 if self.mask is None else self.mask.density
 
-    def prepare(self, setting: Setting) -> tuple[Setting, Mask]:
-        """The setting with this start's init, and the mask of round 0.
+    def prepare(self, setting: ExperimentSetup) -> tuple[ExperimentSetup, Mask]:
+        """Return the setting with this start's init, and the mask of round 0.
 
         Where the tokens are others, the output layer is the setting's own, and dense.
 
@@ -71,8 +71,8 @@ class Start:
             _check_same("mask", dense, mask, self.source)
         return self.change(setting, mask) if self.change else (setting, mask)
 
-    def new_output(self, setting: Setting) -> list[str]:
-        """The parameters of the output layer, if it has to be new: the ticket's puts out other symbols."""
+    def new_output(self, setting: ExperimentSetup) -> list[str]:
+        """Name the parameters of the output layer, if it has to be new: the ticket's has other tokens."""
         theirs, names = self.init or self.mask, setting.output()
         if theirs is None:
             return []
@@ -81,8 +81,8 @@ class Start:
             same = all(theirs[name].shape == setting.init[name].shape for name in names if name in theirs)
         return [] if same else names
 
-    def describe(self, setting: Setting) -> str:
-        """In a few words; empty for a start from nothing."""
+    def describe(self, setting: ExperimentSetup) -> str:
+        """Say in a few words what is transferred; empty for a start from nothing."""
         if not self.origin:
             return ""
         control, transfer = self.origin.get("control"), self.origin.get("transfer")
@@ -94,16 +94,16 @@ class Start:
         return words
 
 
-def start(config: DictConfig) -> Start:
-    """What ``ticket`` and ``transfer`` say.
+def start_of(config: DictConfig) -> Start:
+    """Make the start that ``ticket`` and ``transfer`` describe.
 
     Raises:
         UserError: there is no such ticket or way to transfer it, it is damaged, or its init cannot be found.
     """
     mode = config.get("transfer") or "ticket"
     if mode not in TRANSFERS:
-        raise UserError(f"transfer={mode} will not do: it is one of {', '.join(TRANSFERS)}")
-    ticket = find(config)
+        raise UserError(f"transfer={mode} is not valid: it must be one of {', '.join(TRANSFERS)}")
+    ticket = load_ticket(config)
     if ticket is None:
         if mode != "ticket":
             raise UserError(f"transfer={mode} needs the ticket to be transferred: ticket=")

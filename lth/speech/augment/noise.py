@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 from lhotse.audio.mixer import AudioMixer, audio_energy
 
 from lth.errors import UserError
-from lth.speech.augment.random_streams import asked, check_number, check_seed, check_splits, key_of, uniforms
+from lth.speech.augment.random_streams import applies_to, check_number, check_seed, check_splits, key_of, uniforms
 from lth.speech.augment.recordings import RATE, Recordings, find_recordings
 
 COLOURS = {"white": 0.0, "pink": 1.0, "brown": 2.0}
@@ -31,15 +31,16 @@ PARTS = ("all", "train", "test")
 
 @cache
 def coloured(colour: str, samples: int = 2**19, *, held_out: bool = False) -> np.ndarray:
-    """One clip of Gaussian-like noise, float32 (samples,), highest peak exactly 1; `held_out` is another such clip.
+    """Generate a clip of Gaussian-like noise, float32 (samples,), highest peak exactly 1; `held_out` is another such
+    clip.
 
     A random phase at every frequency and an amplitude of f ** (-b / 2), through an inverse FFT: it repeats
     without a seam. Rounding to 16 bits makes it the same on every machine, whatever the last bits of its FFT.
     """
     frequency = np.fft.rfftfreq(samples, 1 / RATE)
-    heard = (frequency >= LOWEST) & (frequency < RATE / 2)
+    audible = (frequency >= LOWEST) & (frequency < RATE / 2)
     amplitude = np.zeros_like(frequency)
-    amplitude[heard] = frequency[heard] ** (-COLOURS[colour] / 2)
+    amplitude[audible] = frequency[audible] ** (-COLOURS[colour] / 2)
     seed = list(COLOURS).index(colour)
     stream = np.random.Generator(np.random.PCG64([seed, 1] if held_out else seed))
     noise = np.fft.irfft(amplitude * np.exp(2j * np.pi * stream.random(len(frequency))), samples)
@@ -49,7 +50,7 @@ def coloured(colour: str, samples: int = 2**19, *, held_out: bool = False) -> np
 
 
 def cover(clip: np.ndarray, samples: int, position: float) -> np.ndarray:
-    """`samples` samples of noise from a clip (N,), chosen by `position` in [0, 1).
+    """Return `samples` samples of noise from a clip (N,), chosen by `position` in [0, 1).
 
     A longer clip is cut at one of its N - samples + 1 offsets; a shorter one is repeated, from one of its N
     offsets, until all is covered.
@@ -106,31 +107,34 @@ class NoiseInjection:
         if self.part not in PARTS:
             raise UserError(f"noise.part is one of {', '.join(PARTS)}, not {self.part!r}.")
         self.folders = [self.folders] if isinstance(self.folders, str) else self.folders
-        if self.folders is not None and (self.root is None or not all(isinstance(one, str) for one in self.folders)):
+        if self.folders is not None and (
+            self.root is None or not all(isinstance(folder, str) for folder in self.folders)
+        ):
             raise UserError(f"noise.folders={self.folders} are folders in noise.root: say where by noise.root=FOLDER.")
         if self.root is not None:
             find_recordings(self.root, folders=self.folders)
 
     @cached_property
     def clips(self) -> Sequence[np.ndarray]:
-        """The clips to draw from, each as likely as the next."""
+        """Return the clips to draw from, each as likely as the next."""
         if self.root is not None:
             return Recordings(self.root, part=self.part, folders=self.folders)
         return [coloured(name, held_out=self.part == "test") for name in COLOURS]
 
     def at(self, kind: str, strength: float) -> "NoiseInjection":
-        """This noise on every utterance of dev and test at one strength: the same clip and offset whatever it is."""
+        """Return this noise for every utterance of dev and test at one strength: the same clip and offset at any
+        strength."""
         fixed = replace(self, kind=kind, probability=1.0, min=strength, max=strength, apply_to=("dev", "test"))
         fixed.__dict__["clips"] = self.clips  # decoded once
         return fixed
 
     def __call__(self, samples: np.ndarray, *, split: str, utterance: str, epoch: int, seed: int) -> np.ndarray:
-        """Samples float32 (S,), full scale 1, at 16 kHz -> the same with noise, float32 (S,), not clipped.
+        """Add noise to samples, float32 (S,) with full scale 1 at 16 kHz; returns float32 (S,), not clipped.
 
         Where no noise is due, and at `snr` where utterance or noise is silent, `samples` comes back itself.
         split: `train`, `dev`, or else a test set by any name. epoch and seed count in `train` only.
         """
-        if self.kind == "none" or not asked(split, self.apply_to) or not len(samples):
+        if self.kind == "none" or not applies_to(split, self.apply_to) or not len(samples):
             return samples
         whether, amount, which, where = uniforms(*key_of(split, utterance, epoch, seed, self.seed))
         if whether >= self.probability:
@@ -140,7 +144,7 @@ class NoiseInjection:
         return samples + np.float32(strength) * noise if self.kind == "level" else _mix(samples, noise, strength)
 
     def fingerprint(self) -> str | None:
-        """A sha256 of everything that can change what this does, None for `none`; file names do not count."""
+        """Return a sha256 of everything that can change what this does, None for `none`; file names do not count."""
         if self.kind == "none":
             return None
         fixed = self.seed if set(self.apply_to) - {"train"} else None
@@ -148,14 +152,14 @@ class NoiseInjection:
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def sources(self) -> str | list[str]:
-        """What it draws from: the digests of its recordings, or the name of the generated noise."""
+        """Return what it draws from: the digests of its recordings, or the name of the generated noise."""
         if self.root is None:
             return GENERATED + (" held out" if self.part == "test" else "")
-        return self.clips.digests
+        return cast(Recordings, self.clips).digests
 
 
 def _mix(samples: np.ndarray, noise: np.ndarray, snr: float) -> np.ndarray:
-    """lhotse's mix of two tracks (S,) at `snr` dB; silence has no ratio, so it is left alone."""
+    """Mix two tracks (S,) at `snr` dB with lhotse; silence has no ratio, so it is left alone."""
     if not audio_energy(samples) or not audio_energy(noise):
         return samples
     mixer = AudioMixer(samples[None], RATE)

@@ -1,4 +1,4 @@
-"""Faster, slower, louder, quieter: what training does to how an utterance was said, anew every epoch."""
+"""Speed, tempo and gain perturbation: utterances faster, slower, louder or quieter, anew every epoch of training."""
 
 import shutil
 import subprocess
@@ -19,7 +19,7 @@ SOX = "sox"
 
 @dataclass(eq=False)
 class Perturbation:
-    """What is drawn for an utterance of the train split, from its id, the epoch and the seed; None for nothing.
+    """Perturbations of the train split, drawn from an utterance's id, the epoch and the seed; None for none.
 
     speed: factors, each as likely as the next: 1.1 is a tenth faster and higher, by resampling (Ko et al., 2015).
     tempo: the lowest and highest factor, drawn uniformly: faster at the same pitch, by the sox program.
@@ -43,41 +43,41 @@ class Perturbation:
             )
 
     def __call__(self, samples: np.ndarray, *, split: str, utterance: str, epoch: int, seed: int) -> np.ndarray:
-        """Samples float32 (S,) at 16 kHz -> (S',), or `samples` itself where nothing is to be done."""
+        """Perturb samples, float32 (S,) at 16 kHz, to (S',); returns `samples` itself where nothing is to be done."""
         if split != "train" or not len(samples) or not (self.speed or self.tempo or self.gain):
             return samples
         which, tempo, gain, _ = uniforms("perturbation", int(seed), int(epoch), utterance)
         if self.speed:
-            samples = faster(samples, self.speed[int(which * len(self.speed))])
+            samples = change_speed(samples, self.speed[int(which * len(self.speed))])
         if self.tempo:
-            samples = with_tempo(samples, _between(self.tempo, tempo), utterance)
+            samples = change_tempo(samples, _between(self.tempo, tempo), utterance)
         if self.gain:
             samples = samples * np.float32(10 ** (_between(self.gain, gain) / 20))
         return samples
 
     @property
     def fastest(self) -> float:
-        """The factor by which an utterance may become shorter, at least 1."""
+        """Return the factor by which an utterance may become shorter, at least 1."""
         return max(1.0, *(self.speed or (1.0,))) * max(1.0, *(self.tempo or (1.0,)))
 
     @property
     def slowest(self) -> float:
-        """The factor of speed and tempo at which an utterance becomes longest, at most 1."""
+        """Return the factor of speed and tempo at which an utterance becomes longest, at most 1."""
         return min(1.0, *(self.speed or (1.0,))) * min(1.0, *(self.tempo or (1.0,)))
 
     def shortest(self, samples: int) -> int:
-        """The fewest samples that an utterance of so many can have in any epoch."""
+        """Return the fewest samples that an utterance of so many can have in any epoch."""
         # Speed and tempo each round to the nearest sample.
         return samples if self.fastest == 1 else max(0, int(samples / self.fastest) - 2)
 
 
-def faster(samples: np.ndarray, factor: float) -> np.ndarray:
-    """(S,) to (S / factor,): tempo and pitch times `factor`."""
+def change_speed(samples: np.ndarray, factor: float) -> np.ndarray:
+    """Multiply tempo and pitch by `factor`, by resampling: (S,) to (S / factor,)."""
     return samples if factor == 1 else soxr.resample(samples, RATE * factor, RATE)
 
 
-def with_tempo(samples: np.ndarray, factor: float, utterance: str) -> np.ndarray:
-    """(S,) to (S / factor,): tempo times `factor` by sox's WSOLA for speech, pitch as it was."""
+def change_tempo(samples: np.ndarray, factor: float, utterance: str) -> np.ndarray:
+    """Multiply tempo by `factor` and keep pitch, by sox's WSOLA for speech: (S,) to (S / factor,)."""
     peak = np.float32(max(1.0, np.abs(samples).max()))  # sox clips at full scale
     raw = ("-t", "f32", "-r", str(RATE), "-c", "1")
     command = [SOX, "-V1", "-D", *raw, "-", *raw, "-", "tempo", "-s", f"{factor:.9f}"]
@@ -86,8 +86,8 @@ def with_tempo(samples: np.ndarray, factor: float, utterance: str) -> np.ndarray
     except OSError as error:
         raise UserError(f"the sox program cannot be run ({error.strerror}): give augment.tempo=null") from None
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines() or [f"it ended with {done.returncode}"]
-        raise UserError(f"utterance {utterance}: sox cannot change its tempo ({said[-1]}): give augment.tempo=null")
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"it ended with {done.returncode}"]
+        raise UserError(f"utterance {utterance}: sox cannot change its tempo ({lines[-1]}): give augment.tempo=null")
     return np.frombuffer(done.stdout, "<f4") * peak
 
 
@@ -99,12 +99,16 @@ def _numbers(key: str, given: object, bounds: tuple[float, float], example: str)
     if given is None:
         return None
     if isinstance(given, str) or not isinstance(given, Sequence) or not len(given):
-        raise UserError(f"augment.{key}={given} will not do: give a list such as {example}, or null for none.")
-    return tuple(check_number(f"augment.{key}", one, *bounds) for one in given)
+        raise UserError(
+            f"augment.{key}={given} is not a list of numbers: give one such as {example}, or null for none."
+        )
+    return tuple(check_number(f"augment.{key}", number, *bounds) for number in given)
 
 
 def _range(key: str, given: object, bounds: tuple[float, float], example: str) -> tuple[float, ...] | None:
-    found = _numbers(key, given, bounds, example)
-    if found and (len(found) != 2 or found[0] > found[1]):
-        raise UserError(f"augment.{key}={list(found)} will not do: give the lowest and the highest, such as {example}.")
-    return found
+    ends = _numbers(key, given, bounds, example)
+    if ends and (len(ends) != 2 or ends[0] > ends[1]):
+        raise UserError(
+            f"augment.{key}={list(ends)} is not a range: give the lowest and the highest, such as {example}."
+        )
+    return ends

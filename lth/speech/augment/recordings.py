@@ -19,7 +19,7 @@ SUFFIXES |= {".aif", ".aifc", ".oga", ".opus", ".snd", ".sph"}
 
 
 def find_recordings(root: str | Path, group: str = "noise", folders: Sequence[str] | None = None) -> list[Path]:
-    """The audio files under a folder, by suffix.
+    """Find the audio files under a folder, by suffix.
 
     Args:
         group: of the config: `root` is what its key `root` says, and `folders` its key `folders`.
@@ -35,21 +35,22 @@ def find_recordings(root: str | Path, group: str = "noise", folders: Sequence[st
             if group == "noise"
             else f"{group}.root={root} is no folder: give a folder of recordings."
         )
-    if missing := next((name for name in folders or () if not (top / name).is_dir()), None):
-        raise UserError(f"{group}.root={root} has no folder {missing}: correct it, or {group}.folders={list(folders)}.")
-    found = [
+    names = list(folders or ())
+    if missing := next((name for name in names if not (top / name).is_dir()), None):
+        raise UserError(f"{group}.root={root} has no folder {missing}: correct it, or {group}.folders={names}.")
+    paths = [
         path
-        for place in ([top / name for name in folders] if folders else [top])
+        for place in ([top / name for name in names] if names else [top])
         for path in sorted(place.rglob("*"))
         if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
     ]
-    if not found:
+    if not paths:
         raise UserError(f"{group}.root={root} has no audio in it: WAV, FLAC, OGG, MP3 and the like are looked for.")
-    return found
+    return paths
 
 
 def read_bytes(path: Path) -> bytes:
-    """A recording as it lies on disk; raises UserError naming a file that cannot be read."""
+    """Read a recording as it lies on disk; raises UserError naming a file that cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -57,7 +58,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def decode(data: bytes, path: Path) -> tuple[np.ndarray, int]:
-    """Samples (N, channels) and their rate; raises UserError naming a recording of no use."""
+    """Decode a recording to samples (N, channels) and their rate; raises UserError naming a recording of no use."""
     try:
         samples, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, TypeError, ValueError) as error:
@@ -70,13 +71,13 @@ def decode(data: bytes, path: Path) -> tuple[np.ndarray, int]:
 
 
 def averaged(data: bytes, path: Path) -> tuple[np.ndarray, int]:
-    """The mean of a recording's channels (N,), and its rate."""
+    """Return the mean of a recording's channels (N,), and its rate."""
     samples, rate = decode(data, path)
     return samples.mean(axis=1), rate
 
 
 def to_16khz(samples: np.ndarray, rate: int) -> np.ndarray:
-    """(N,) at `rate` to (N',) at 16 kHz."""
+    """Resample (N,) at `rate` to (N',) at 16 kHz."""
     return samples if rate == RATE else soxr.resample(samples, rate, RATE)
 
 
@@ -105,8 +106,8 @@ class Recordings(Sequence):
         for path in find_recordings(root, group, folders):
             data = read_bytes(path)
             samples, rate = mono(data, path)
-            room = memory - samples.nbytes * RATE / rate
-            clip = to_16khz(samples, rate) if room >= 0 else None
+            left = memory - samples.nbytes * RATE / rate
+            clip = to_16khz(samples, rate) if left >= 0 else None
             memory -= clip.nbytes if clip is not None else 0
             entries.append((hashlib.sha256(data).hexdigest(), path, clip))
         entries.sort(key=lambda entry: entry[0])
@@ -126,6 +127,7 @@ class Recordings(Sequence):
 
 
 def _part(recordings: Sequence[tuple], part: str) -> list[tuple]:
-    """The part of recordings in order of their digests (first in each); copies of one recording stay together."""
+    """Return a part of the recordings in order of their digests (first in each); copies of one recording stay
+    together."""
     number = {digest: n for n, digest in enumerate(dict.fromkeys(digest for digest, *_ in recordings))}
-    return [one for one in recordings if (number[one[0]] % HELD_OUT == 0) == (part == "test")]
+    return [entry for entry in recordings if (number[entry[0]] % HELD_OUT == 0) == (part == "test")]

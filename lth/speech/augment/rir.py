@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from lhotse.augmentation.utils import convolve1d
 
 from lth.errors import UserError
-from lth.speech.augment.random_streams import asked, check_number, check_seed, check_splits, key_of, uniforms
+from lth.speech.augment.random_streams import applies_to, check_number, check_seed, check_splits, key_of, uniforms
 from lth.speech.augment.recordings import Recordings, decode, find_recordings
 
 KINDS = ("none", "folder")
@@ -51,15 +52,15 @@ class Reverberation:
 
     @cached_property
     def rooms(self) -> Recordings:
-        """The impulse responses to draw from, each as likely as the next."""
-        return Recordings(self.root, group="rir", mono=impulse_response)
+        """Return the impulse responses to draw from, each as likely as the next."""
+        return Recordings(cast(str | Path, self.root), group="rir", mono=impulse_response)
 
     def __call__(self, samples: np.ndarray, *, split: str, utterance: str, epoch: int, seed: int) -> np.ndarray:
-        """Samples float32 (S,) at 16 kHz -> the same in a room, float32 (S,), as loud as before, not clipped.
+        """Put samples, float32 (S,) at 16 kHz, in a room; returns float32 (S,), as loud as before, not clipped.
 
         Where no room is due `samples` comes back itself. Arguments as for noise: epoch and seed count in train only.
         """
-        if self.kind == "none" or not asked(split, self.apply_to) or not len(samples):
+        if self.kind == "none" or not applies_to(split, self.apply_to) or not len(samples):
             return samples
         whether, which, *_ = uniforms("rir", *key_of(split, utterance, epoch, seed, self.seed))
         if whether >= self.probability:
@@ -67,7 +68,7 @@ class Reverberation:
         return reverberated(samples, self.rooms[int(which * len(self.rooms))])
 
     def fingerprint(self) -> str | None:
-        """A sha256 of everything that can change what this does, None for `none`; file names do not count."""
+        """Return a sha256 of everything that can change what this does, None for `none`; file names do not count."""
         if self.kind == "none":
             return None
         fixed = self.seed if set(self.apply_to) - {"train"} else None
@@ -76,20 +77,20 @@ class Reverberation:
 
 
 def reverberated(samples: np.ndarray, room: np.ndarray) -> np.ndarray:
-    """(S,) convolved with an impulse response (R,): in time with the direct sound, and with the power it had.
+    """Convolve (S,) with an impulse response (R,): in time with the direct sound, and with the power it had.
 
     The direct sound is the response's highest peak; what comes before it is kept. The same as Kaldi's
     wav-reverberate with --shift-output and --normalize-output.
     """
     whole = convolve1d(torch.from_numpy(np.ascontiguousarray(samples)), torch.from_numpy(room)).numpy()
     direct = int(np.abs(room).argmax())
-    heard = whole[direct : direct + len(samples)]
-    before, after = np.square(samples, dtype=np.float64).sum(), np.square(heard, dtype=np.float64).sum()
-    return heard * np.float32(np.sqrt(before / after)) if before and after else samples
+    reverberant = whole[direct : direct + len(samples)]
+    before, after = np.square(samples, dtype=np.float64).sum(), np.square(reverberant, dtype=np.float64).sum()
+    return reverberant * np.float32(np.sqrt(before / after)) if before and after else samples
 
 
 def impulse_response(data: bytes, path: Path) -> tuple[np.ndarray, int]:
-    """The first channel (N,) of a file, and its rate. The mean of the microphones of an array would be no room's."""
+    """Return the first channel (N,) of a file, and its rate. The mean of an array's microphones would be no room's."""
     samples, rate = decode(data, path)
     if not samples[:, 0].any():
         raise UserError(f"The recording {path} is silent: remove or repair it.")

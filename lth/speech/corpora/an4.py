@@ -25,7 +25,7 @@ LINE = re.compile(r"(?:<s>\s*)?(?P<text>.*?)\s*(?:</s>\s*)?\((?P<id>\S+)\)")
 
 
 def load(root: str | Path | None, download: bool = False) -> Corpus:
-    """AN4 in CMU's layout: `etc/an4_{train,test}.{fileids,transcription}`, `wav/<fileid>.{flac,sph,wav}`.
+    """Load AN4 in CMU's layout: `etc/an4_{train,test}.{fileids,transcription}`, `wav/<fileid>.{flac,sph,wav}`.
 
     root: the folder that holds `etc` and `wav`. download: fetch it from CMU into `root` if it is not there.
     Raises UserError for a missing folder, a transcript without audio, and audio that cannot be decoded.
@@ -75,7 +75,7 @@ def _check(folder: Path) -> None:
 
 
 def content(folder: Path) -> str:
-    """Hex SHA-256 over every utterance's id, text and samples, in the order of the fileids."""
+    """Return the hex SHA-256 of every utterance's id, text and samples, in the order of the fileids."""
     digest = hashlib.sha256()
     for split in ("train", "test"):
         for cut in _read(folder, split):

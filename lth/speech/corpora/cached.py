@@ -1,4 +1,4 @@
-"""What was read of a large corpus once, kept so that it is not read again."""
+"""A cache of what was read of a large corpus, so that it is not read again."""
 
 import hashlib
 import tempfile
@@ -15,7 +15,7 @@ EAGER = 50_000
 
 
 def cached(name: str, sources: Sequence[Path], cache: Path, read: Callable[[], list[MonoCut]]) -> tuple[CutSet, str]:
-    """The cuts that `read` makes of the files `sources`, and their fingerprint; from the cache until a file changes.
+    """Return the cuts that `read` makes of the files `sources`, and their fingerprint; cached until a file changes.
 
     A broken reading leaves nothing behind: the next one begins again.
     """
@@ -35,6 +35,6 @@ def cached(name: str, sources: Sequence[Path], cache: Path, read: Callable[[], l
 
 
 def together(sets: Sequence[CutSet]) -> CutSet:
-    """Several sets that were cached as one, in memory unless it is large."""
+    """Join several sets that were cached to one, in memory unless it is large."""
     joined = listed(*(path for cuts in sets for path in cuts.cuts.paths))
     return joined.to_eager() if len(joined.cuts) <= EAGER else joined

@@ -21,7 +21,8 @@ NO_WORDS = "a sentence without letters"
 
 
 def load(root: str | Path | None, language: str, cache: str | Path) -> Corpus:
-    """One language of a release, in its own layout: `<language>/{train,dev,test}.tsv` and `<language>/clips/*.mp3`.
+    """Load one language of a release, in its own layout: `<language>/{train,dev,test}.tsv` and
+    `<language>/clips/*.mp3`.
 
     root: the release's folder, or the language's. Sentences are written in capitals without punctuation. The splits
     are Mozilla's, whose speakers do not overlap.
@@ -32,21 +33,21 @@ def load(root: str | Path | None, language: str, cache: str | Path) -> Corpus:
         root = Path(root).expanduser()
         root = root / language if (root / language).is_dir() else root
     folder = corpus_folder(root, f"Common Voice in the language {language!r}", "train.tsv", HOW)
-    found, dropped = {}, []
+    read, dropped = {}, []
     for split in SPLITS:
         table = folder / f"{split}.tsv"
         if not table.is_file():
             raise UserError(f"{table} does not exist; get a complete copy of the language {language}.")
-        found[split] = cached(f"{language}-{split}", [table], Path(cache), lambda table=table: _read(table, folder))
+        read[split] = cached(f"{language}-{split}", [table], Path(cache), lambda table=table: _read(table, folder))
         dropped += [f"{table.name} {path}" for path, sentence in _sentences(table) if not sentence]
-    content = "".join(f"{split} {digest}\n" for split, (_, digest) in found.items())
-    train, dev, test = (together([cuts]) for cuts, _ in found.values())
+    content = "".join(f"{split} {digest}\n" for split, (_, digest) in read.items())
+    train, dev, test = (together([cuts]) for cuts, _ in read.values())
     digest = hashlib.sha256(content.encode()).hexdigest()
     return Corpus("commonvoice", train, dev, {"test": test}, digest, {NO_WORDS: dropped} if dropped else {})
 
 
 def normalised(sentence: str) -> str:
-    """In capitals, with letters, digits and apostrophes only."""
+    """Return the sentence in capitals, with letters, digits and apostrophes only."""
     text = unicodedata.normalize("NFC", sentence).translate(APOSTROPHES).upper()
     kept = (c if c == "'" or unicodedata.category(c)[0] in "LMN" else " " for c in text)
     return " ".join(word.strip("'") for word in "".join(kept).split() if word.strip("'"))
@@ -67,7 +68,7 @@ def _sentences(table: Path) -> Iterator[tuple[str, str]]:
 
 
 def _rows(table: Path) -> Iterator[tuple[int, dict]]:
-    """Line number and columns; quotes are part of sentences."""
+    """Yield line number and columns of each row; quotes are part of sentences."""
     try:
         with table.open(encoding="utf-8", newline="") as file:
             rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)

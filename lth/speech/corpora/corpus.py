@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import soundfile
@@ -37,11 +37,12 @@ class Corpus:
     dropped: Mapping[str, list[str]] = field(default_factory=dict)
 
     def splits(self) -> dict[str, CutSet]:
+        """Return train, dev and the test sets by name."""
         return {"train": self.train, "dev": self.dev, **self.tests}
 
 
 def utterance(id: str, audio: Path, text: str, speaker: str, origin: str | None = None) -> MonoCut:
-    """The cut of one audio file.
+    """Make the cut of one audio file.
 
     `origin` says where a person finds the entry, such as "train.tsv line 7"; by default "utterance <id>".
     Raises UserError when the file is missing, empty, or not audio that libsndfile reads.
@@ -52,7 +53,7 @@ def utterance(id: str, audio: Path, text: str, speaker: str, origin: str | None 
 
 
 def recording(id: str, audio: Path, origin: str) -> Recording:
-    """One audio file. Resampling to 16 kHz happens when it is loaded, if it has to.
+    """Make the recording of one audio file. Resampling to 16 kHz happens when it is loaded, if it has to.
 
     Raises UserError when the file is missing, empty, or not audio that libsndfile reads.
     """
@@ -67,9 +68,9 @@ def recording(id: str, audio: Path, origin: str) -> Recording:
 
 
 def probe(audio: Path, origin: str) -> tuple[int, int, int]:
-    """Frames, rate and channels of an audio file, from its header; raises as `recording` does."""
+    """Read frames, rate and channels of an audio file from its header; raises as `recording` does."""
     if not audio.is_file():
-        raise absent(audio, origin)
+        raise missing_audio(audio, origin)
     try:
         with soundfile.SoundFile(audio) as file:
             frames, rate, channels = file.frames, file.samplerate, file.channels
@@ -80,15 +81,15 @@ def probe(audio: Path, origin: str) -> tuple[int, int, int]:
     return frames, rate, channels
 
 
-def absent(audio: Path, origin: str) -> UserError:
-    """What to raise for audio that is not there."""
+def missing_audio(audio: Path, origin: str) -> UserError:
+    """Make the error to raise for audio that is not there."""
     return UserError(f"{origin} names the audio file {audio}, which does not exist; add it.")
 
 
 def segment(
     recording: Recording, id: str, start: float, duration: float, text: str, speaker: str, origin: str
 ) -> MonoCut:
-    """The cut of a part of a recording; start and duration in seconds."""
+    """Make the cut of a part of a recording; start and duration in seconds."""
     return MonoCut(
         id=id,
         start=start,
@@ -100,29 +101,41 @@ def segment(
     )
 
 
+def recording_of(cut: MonoCut) -> Recording:
+    """Return the recording that a cut is a part of; every cut of a corpus has one."""
+    return cast(Recording, cut.recording)
+
+
+def origin_of(cut: MonoCut) -> str:
+    """Return where a person finds the entry of a cut, such as "train.tsv line 7"."""
+    return cast(dict, cut.custom)["origin"]
+
+
 def audio_file(cut: MonoCut) -> Path:
-    return Path(cut.recording.sources[0].source)
+    """Return the path of the file that a cut lies in."""
+    return Path(cast(str, recording_of(cut).sources[0].source))
 
 
 def load_audio(cut: MonoCut) -> np.ndarray:
-    """The utterance's samples: float32 (num_samples,), 16 kHz, in [-1, 1]; the mean of its channels.
+    """Return the utterance's samples: float32 (num_samples,), 16 kHz, in [-1, 1]; the mean of its channels.
 
     Raises UserError naming the utterance and its file when it cannot be decoded, or is no file: lhotse would
     also run a command that a list of cuts names.
     """
-    if any(source.type != "file" for source in cut.recording.sources):
-        raise UserError(f"{cut.custom['origin']}: its audio is no file; make its list of cuts anew.")
+    whole = recording_of(cut)
+    if any(source.type != "file" for source in whole.sources):
+        raise UserError(f"{origin_of(cut)}: its audio is no file; make its list of cuts anew.")
     try:
-        whole = cut.duration == cut.recording.duration
-        return (cut.recording if whole else cut).load_audio().mean(axis=0)
+        samples = (whole if cut.duration == whole.duration else cut).load_audio()
+        return cast(np.ndarray, samples).mean(axis=0)
     except MemoryError:
         raise
     except Exception as error:  # lhotse, libsndfile and the file system each raise their own
-        where = f"{cut.custom['origin']}: {audio_file(cut)}"
+        where = f"{origin_of(cut)}: {audio_file(cut)}"
         raise UserError(f"{where} cannot be decoded ({type(error).__name__}); replace it.") from None
 
 
-class Said(NamedTuple):
+class UtteranceInfo(NamedTuple):
     """What has to be known of every utterance before a training begins."""
 
     id: str
@@ -132,21 +145,22 @@ class Said(NamedTuple):
     origin: str
 
 
-def said(cuts: CutSet | Iterable[MonoCut]) -> Iterator[Said]:
-    """Of every utterance, without a cut being made of it where the split is a list on disk."""
-    held = getattr(cuts, "cuts", cuts)
-    if hasattr(held, "said"):
-        yield from held.said()
+def utterance_infos(cuts: CutSet | Iterable[MonoCut]) -> Iterator[UtteranceInfo]:
+    """Yield the information on every utterance; no cuts are made where the split is a list on disk."""
+    infos: Callable[[], Iterator[UtteranceInfo]] | None = getattr(getattr(cuts, "cuts", cuts), "utterance_infos", None)
+    if infos is not None:
+        yield from infos()
         return
-    for cut in cuts:
-        spoken = cut.supervisions[0]
-        yield Said(cut.id, spoken.text, spoken.speaker, cut.num_samples, cut.custom["origin"])
+    for cut in cast(Iterable[MonoCut], cuts):
+        supervision = cut.supervisions[0]
+        text, speaker = cast(tuple[str, str], (supervision.text, supervision.speaker))
+        yield UtteranceInfo(cut.id, text, speaker, cast(int, cut.num_samples), origin_of(cut))
 
 
-def without(cuts: CutSet, ids: frozenset[str]) -> CutSet:
-    """The split but for these utterances of it."""
-    if hasattr(cuts.cuts, "without"):
-        return CutSet(cuts.cuts.without(ids))
+def exclude(cuts: CutSet, ids: frozenset[str]) -> CutSet:
+    """Return the split without the utterances with these ids."""
+    if hasattr(cuts.cuts, "exclude"):
+        return CutSet(cuts.cuts.exclude(ids))
     return cuts.filter(partial(_is_not_in, ids))
 
 
@@ -155,26 +169,27 @@ def _is_not_in(ids: frozenset[str], cut: MonoCut) -> bool:  # a function, since 
 
 
 def fingerprint(splits: Mapping[str, Iterable[MonoCut]]) -> str:
-    """Hex SHA-256 of what the splits contain, the same wherever the files lie.
+    """Return the hex SHA-256 of what the splits contain, the same wherever the files lie.
 
     Covers split, id, speaker, text, number of samples, file size, and the first, middle and last 4 KiB of
     each audio file: a file that was processed again is noticed without reading hours of audio.
     """
     lines = []
     for split, cuts in splits.items():
-        for cut, one in zip(cuts, said(cuts), strict=True):
-            lines.append(print_of(split, one, extract(audio_file(cut)), cut.start))
+        for cut, info in zip(cuts, utterance_infos(cuts), strict=True):
+            lines.append(fingerprint_line(split, info, audio_digest(audio_file(cut)), cut.start))
     return fingerprint_of(lines)
 
 
-def print_of(split: str, one: Said, digest: str, start: float = 0) -> bytes:
-    """What a corpus's fingerprint covers of an utterance; `digest` is its audio file's `extract`."""
-    parts = (split, one.id, one.speaker, one.text, str(one.num_samples), digest)
+def fingerprint_line(split: str, info: UtteranceInfo, digest: str, start: float = 0) -> bytes:
+    """Return what a corpus's fingerprint covers of an utterance; `digest` is its audio file's `audio_digest`."""
+    parts = (split, info.id, info.speaker, info.text, str(info.num_samples), digest)
     return "\t".join(parts + ((str(start),) if start else ())).encode()
 
 
 def fingerprint_of(lines: list[bytes]) -> str:
-    """The fingerprint of a corpus from `print_of` each utterance, in any order; sorts the list."""
+    """Return the fingerprint of a corpus from the `fingerprint_line` of each utterance, in any order; sorts the
+    list."""
     lines.sort()
     digest = hashlib.sha256()
     for number, line in enumerate(lines):
@@ -182,7 +197,8 @@ def fingerprint_of(lines: list[bytes]) -> str:
     return digest.hexdigest()
 
 
-def extract(path: Path, block: int = 4096) -> str:
+def audio_digest(path: Path, block: int = 4096) -> str:
+    """Return the hex SHA-256 of a file's size and its first, middle and last `block` bytes."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
         digest = hashlib.sha256(str(size).encode())
@@ -198,7 +214,7 @@ def drop_too_short(
     needed: Callable[[str], int],
     shortest: Callable[[int], int] = int,
 ) -> Corpus:
-    """The corpus without utterances that cannot be trained on: fewer output frames than their text needs.
+    """Drop utterances that cannot be trained on: those with fewer output frames than their text needs.
 
     `frames(num_samples)` is the model's number of output frames, `needed(text)` the fewest frames on which
     the loss is finite (for CTC the labels plus one blank between equal neighbours), `shortest(num_samples)` the
@@ -206,47 +222,55 @@ def drop_too_short(
     test are scored, not trained on, so there only those without a single frame go. What was dropped is added
     to `corpus.dropped`.
     """
-    short = [one.id for one in said(corpus.train) if frames(shortest(one.num_samples)) < max(1, needed(one.text))]
+    short = [
+        info.id
+        for info in utterance_infos(corpus.train)
+        if frames(shortest(info.num_samples)) < max(1, needed(info.text))
+    ]
     scored = {"dev": corpus.dev, **corpus.tests}
-    silent = {name: [one.id for one in said(c) if frames(one.num_samples) < 1] for name, c in scored.items()}
+    silent = {
+        name: [info.id for info in utterance_infos(cuts) if frames(info.num_samples) < 1]
+        for name, cuts in scored.items()
+    }
     if not short and not any(silent.values()):
         return corpus
-    kept = {name: without(cuts, frozenset(silent[name])) for name, cuts in scored.items()}
+    kept = {name: exclude(cuts, frozenset(silent[name])) for name, cuts in scored.items()}
     unheard = [id for ids in silent.values() for id in ids]
-    found = {"train: too short for its text": short, "dev or test: too short for one frame": unheard}
+    reasons = {"train: too short for its text": short, "dev or test: too short for one frame": unheard}
     return replace(
         corpus,
-        train=without(corpus.train, frozenset(short)),
+        train=exclude(corpus.train, frozenset(short)),
         dev=kept.pop("dev"),
         tests=kept,
-        dropped={**corpus.dropped, **{reason: ids for reason, ids in found.items() if ids}},
+        dropped={**corpus.dropped, **{reason: ids for reason, ids in reasons.items() if ids}},
     )
 
 
 def unknown_characters(splits: Mapping[str, Iterable[MonoCut]], symbols: Iterable[str]) -> str | None:
-    """The first text with a character that is not in `symbols`, as the beginning of a sentence, or None.
+    """Name the first text with a character that is not in `symbols`, as the beginning of a sentence; None if there is
+    none.
 
     For example "train.tsv line 7 (utterance a17) contains the character 'é' (U+00E9)".
     """
     known = frozenset(symbols)
     for cuts in splits.values():
-        for one in said(cuts):
-            if not known.issuperset(one.text):
-                character = next(character for character in one.text if character not in known)
-                where, named = one.origin, f"utterance {one.id}"
+        for info in utterance_infos(cuts):
+            if not known.issuperset(info.text):
+                character = next(character for character in info.text if character not in known)
+                where, named = info.origin, f"utterance {info.id}"
                 where += "" if where == named else f" ({named})"
                 return f"{where} contains the character {character!r} (U+{ord(character):04X})"
     return None
 
 
 class Ids:
-    """The ids of a corpus so far."""
+    """The ids of a corpus so far, each of which may occur once."""
 
     def __init__(self):
         self._seen: dict[str, tuple[str, str]] = {}
 
     def add(self, id: str, origin: str, split: str) -> None:
-        """Raises UserError when an utterance had this id before."""
+        """Add an id. Raises UserError when an utterance had it before."""
         if id in self._seen:
             before = "{} ({})".format(*self._seen[id])
             raise UserError(f"{origin} ({split}) has the id {id} of {before}; give each its own.")
@@ -254,7 +278,7 @@ class Ids:
 
 
 def corpus_folder(root: str | Path | None, name: str, contains: str, get: str) -> Path:
-    """`root` as a folder with `contains` in it. Raises UserError with `get`, the way to get the corpus."""
+    """Return `root` as a folder with `contains` in it. Raises UserError with `get`, the way to get the corpus."""
     if root is None:
         raise UserError(f"corpus.root is not set: give the folder of {name}, and {get}.")
     folder = Path(root).expanduser()

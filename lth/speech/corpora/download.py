@@ -32,10 +32,10 @@ def download(url: str, to: Path, sha256: str | None = None, timeout: float = 60.
             f"{url} could not be downloaded ({type(error).__name__}); "
             f"run the command again to resume, or fetch it by hand into {to.parent}."
         ) from None
-    found = digest(part)
-    if sha256 not in (None, found):
+    received = digest(part)
+    if sha256 not in (None, received):
         part.unlink()
-        raise UserError(f"{url} sent a file with SHA-256 {found}, not {sha256}; try again.")
+        raise UserError(f"{url} sent a file with SHA-256 {received}, not {sha256}; try again.")
     return part.replace(to)
 
 
@@ -59,7 +59,7 @@ def _fetch(url: str, part: Path, timeout: float) -> None:
 
 
 def digest(path: Path) -> str:
-    """Hex SHA-256 of a file."""
+    """Return the hex SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

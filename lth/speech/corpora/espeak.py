@@ -23,6 +23,7 @@ CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes
 
 
 def main() -> None:
+    """Speak each request of standard input to standard output."""
     library = ctypes.CDLL(espeakng_loader.get_library_path())
     # espeak-ng keeps the path of its data in 160 bytes: a short one is needed wherever the package lies
     os.chdir(Path(espeakng_loader.get_data_path()).parent)

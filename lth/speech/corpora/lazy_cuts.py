@@ -9,16 +9,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 from lhotse import AudioSource, CutSet, MonoCut, Recording
 from lhotse.augmentation import Resample
 
-from lth.speech.corpora.corpus import SAMPLING_RATE, Said, segment
+from lth.speech.corpora.corpus import SAMPLING_RATE, UtteranceInfo, origin_of, recording_of, segment
 
 
 class Line(NamedTuple):
-    """One utterance: a whole audio file, or with a `duration` a part of it; start and duration in seconds."""
+    """A line of the file: a whole audio file, or with a `duration` a part of it; start and duration in seconds."""
 
     id: str
     text: str
@@ -35,14 +35,15 @@ class Line(NamedTuple):
 
     @classmethod
     def of(cls, cut: MonoCut) -> "Line":
-        """The line of a cut that `lth.speech.corpora.corpus.utterance` or `segment` made."""
-        said, file = cut.supervisions[0], cut.recording
+        """Make the line of a cut that `lth.speech.corpora.corpus.utterance` or `segment` made."""
+        supervision, file = cut.supervisions[0], recording_of(cut)
+        text, speaker = cast(tuple[str, str], (supervision.text, supervision.speaker))
         is_whole = cut.start == 0 and cut.id == file.id and cut.duration == file.duration
-        part = () if is_whole else (file.id, cut.start, cut.duration)
-        return cls(cut.id, said.text, said.speaker, cut.num_samples, cut.custom["origin"], *source_of(file), *part)
+        line = cls(cut.id, text, speaker, cast(int, cut.num_samples), origin_of(cut), *source_of(file))
+        return line if is_whole else line._replace(recording=file.id, start=cut.start, duration=cut.duration)
 
     def cut(self) -> MonoCut:
-        """The cut that it is the line of."""
+        """Make the cut that it is the line of."""
         file = Recording(
             id=self.recording or self.id,
             sources=[AudioSource(type="file", channels=list(range(self.channels)), source=self.audio)],
@@ -56,14 +57,18 @@ class Line(NamedTuple):
 
 
 def source_of(recording: Recording) -> tuple[str, int, int, int]:
-    """Audio, rate, channels and whole of a `Line`."""
-    rate = recording.transforms[0].source_sampling_rate if recording.transforms else recording.sampling_rate
+    """Return the fields audio, rate, channels and whole of a `Line`."""
+    rate = (
+        cast(Resample, recording.transforms[0]).source_sampling_rate
+        if recording.transforms
+        else recording.sampling_rate
+    )
     (source,) = recording.sources
-    return source.source, rate, len(source.channels), recording.num_samples
+    return cast(str, source.source), rate, len(source.channels), recording.num_samples
 
 
 def write(path: Path, lines: Iterable[Line]) -> None:
-    """The lines as JSON arrays, to be read by `Listed`."""
+    """Write the lines as JSON arrays, to be read by `Listed`."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 
@@ -75,12 +80,12 @@ class Listed:
     paths: tuple[Path, ...]
     dropped: frozenset[str] = frozenset()
 
-    def said(self) -> Iterator[Said]:
-        """Of every utterance, without its cut being made."""
-        return (Said(*line[:5]) for line in self._lines())
+    def utterance_infos(self) -> Iterator[UtteranceInfo]:
+        """Yield the information on every utterance; no cuts are made."""
+        return (UtteranceInfo(*line[:5]) for line in self._lines())
 
-    def without(self, ids: frozenset[str]) -> "Listed":
-        """But for these, all of which it has now."""
+    def exclude(self, ids: frozenset[str]) -> "Listed":
+        """Return the cuts without these ids, all of which must be among them."""
         return Listed(self.paths, self.dropped | ids)
 
     def __iter__(self) -> Iterator[MonoCut]:
@@ -98,7 +103,7 @@ class Listed:
         return length
 
     def _lines(self) -> Iterator[list]:
-        scan = json.JSONDecoder().scan_once  # of what `write` wrote, twice as fast as json.loads
+        scan = cast(Any, json.JSONDecoder()).scan_once  # of what `write` wrote, twice as fast as json.loads
         for path in self.paths:
             with path.open(encoding="utf-8", newline="\n") as file:
                 for text in file:
@@ -108,5 +113,5 @@ class Listed:
 
 
 def listed(*paths: Path) -> CutSet:
-    """The cuts of files of lines, one file after the other, lazily."""
+    """Make a lazy CutSet of files of lines, one file after the other."""
     return CutSet(Listed(paths))

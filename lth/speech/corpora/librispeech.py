@@ -34,7 +34,7 @@ def load(
     cache: str | Path,
     download: bool = False,
 ) -> Corpus:
-    """LibriSpeech in its own layout: `<subset>/<speaker>/<chapter>/*.flac` and `*.trans.txt`.
+    """Load LibriSpeech in its own layout: `<subset>/<speaker>/<chapter>/*.flac` and `*.trans.txt`.
 
     root: the folder LibriSpeech, or the one that holds it. Each test subset is a test set of its own. The
     first reading of a subset is kept in `cache`. download: fetch the missing subsets into `root`.
@@ -65,7 +65,7 @@ def _names(subsets: str | Sequence[str]) -> list[str]:
 
 
 def _subset(folder: Path, subset: str, cache: Path) -> tuple[CutSet, str]:
-    """The cuts of one subset and their fingerprint, from the cache unless a transcript has changed."""
+    """Return the cuts of one subset and their fingerprint, from the cache unless a transcript has changed."""
     transcripts = sorted((folder / subset).rglob("*.trans.txt"))
     if not transcripts:
         raise UserError(f"{folder / subset} has no *.trans.txt files; get a complete copy of {subset}.")
@@ -73,7 +73,8 @@ def _subset(folder: Path, subset: str, cache: Path) -> tuple[CutSet, str]:
 
 
 def _read(transcripts: list[Path], subset: str) -> list[MonoCut]:
-    """lhotse's own recipe would leave out utterances whose audio is missing; here they are an error."""
+    """Read the cuts of a subset; where lhotse's own recipe leaves out utterances without audio, this raises an
+    error."""
 
     def cut(entry: tuple[Path, int, str]) -> MonoCut:
         path, number, line = entry

@@ -15,11 +15,11 @@ from lth.speech.corpora import cached
 from lth.speech.corpora.corpus import (
     Corpus,
     Ids,
-    Said,
-    extract,
+    UtteranceInfo,
+    audio_digest,
     fingerprint,
+    fingerprint_line,
     fingerprint_of,
-    print_of,
     recording,
 )
 from lth.speech.corpora.lazy_cuts import Line, listed, source_of, write
@@ -34,7 +34,7 @@ def load(
     name: str = "manifest",
     cache: str | Path | None = None,
 ) -> Corpus:
-    """The corpus of three manifests; `test` may also map the names of several test sets to manifests.
+    """Load the corpus of three manifests; `test` may also map the names of several test sets to manifests.
 
     cache: where what is read of the audio is kept, until a line or the size or time of an audio file changes. A
     corpus of which every split fits in memory is read each time and leaves nothing there, as with None.
@@ -46,10 +46,11 @@ def load(
     tests = test if isinstance(test, Mapping) else {"test": test}
     if not tests or {"train", "dev"} & set(tests):
         raise UserError(f"corpus.test must name test sets, none of them train or dev, not {list(tests)}.")
-    paths = {"train": train, "dev": dev, **tests}
-    for split, path in paths.items():
+    paths: dict[str, str | Path] = {}
+    for split, path in {"train": train, "dev": dev, **tests}.items():
         if path is None:
             raise UserError(f"corpus.{split} is not set: give a JSONL or TSV file of the {split} utterances.")
+        paths[split] = path
 
     def entries(split: str) -> Iterator[Entry]:
         return read(paths[split], split, allow_outside)
@@ -58,7 +59,7 @@ def load(
     if cache is None or largest <= cached.EAGER:
         cuts = {split: [entry.cut() for entry in entries(split)] for split in paths}
         digest = fingerprint(cuts)
-        cuts = {split: CutSet.from_cuts(some) for split, some in cuts.items()}
+        cuts = {split: CutSet.from_cuts(part) for split, part in cuts.items()}
     else:
         folder = Path(cache) / key
         if not folder.is_dir():
@@ -69,7 +70,7 @@ def load(
 
 
 def _check(paths: Mapping[str, str | Path], entries: Callable[[str], Iterator[Entry]]) -> tuple[str, int]:
-    """Read all lines, and give a key of them and the utterances of the largest split.
+    """Read all lines, and return a key of them and the number of utterances of the largest split.
 
     The key is the same until a line, or an audio file's size or time, changes.
     """
@@ -95,9 +96,9 @@ def _fill(folder: Path, splits: Mapping[str, Iterable[Entry]]) -> None:
         for number, (split, entries) in enumerate(splits.items()):
 
             def lines(split: str = split, entries: Iterable[Entry] = entries) -> Iterator[Line]:
-                for found in _in_order(threads, look, entries):
-                    for line, digest in found:
-                        prints.append(print_of(split, Said(*line[:5]), digest))
+                for piece in _in_order(threads, look, entries):
+                    for line, digest in piece:
+                        prints.append(fingerprint_line(split, UtteranceInfo(*line[:5]), digest))
                         yield line
 
             write(new / f"{number}.lines", lines())
@@ -110,35 +111,36 @@ def _fill(folder: Path, splits: Mapping[str, Iterable[Entry]]) -> None:
 
 
 def _in_order(threads: ThreadPoolExecutor, look, entries: Iterable[Entry], size: int = 128) -> Iterator[list]:
-    """`look` at pieces of the entries, several at once but never many."""
+    """Call `look` with pieces of the entries, several at once but never many, and yield the results in order."""
     entries, waiting = iter(entries), []
     while piece := list(islice(entries, size)):
         waiting.append(threads.submit(look, piece))
         if len(waiting) == 32:
             yield waiting.pop(0).result()
-    for one in waiting:
-        yield one.result()
+    for future in waiting:
+        yield future.result()
 
 
 class _Look:
-    """From entries to their lines and the `extract` of their audio. The files seen last are not opened again."""
+    """A function from entries to their lines and the `audio_digest` of their audio; the files seen last are not
+    reopened."""
 
     def __init__(self, last: int = 10_000):
         self._known: dict[str, tuple] = {}
         self._last = last
 
     def __call__(self, entries: list[Entry]) -> list[tuple[Line, str]]:
-        found = []
+        lines = []
         for entry in entries:
             source, digest = self._known.get(entry.audio) or self._open(entry)
-            said = (entry.id, entry.text, entry.speaker, source[-1], entry.origin)
-            found.append((Line(*said, *source), digest))
-        return found
+            info = (entry.id, entry.text, entry.speaker, source[-1], entry.origin)
+            lines.append((Line(*info, *source), digest))
+        return lines
 
     def _open(self, entry: Entry) -> tuple[tuple, str]:
         audio = Path(entry.audio)
-        found = source_of(recording(entry.id, audio, entry.origin)), extract(audio)
+        opened = source_of(recording(entry.id, audio, entry.origin)), audio_digest(audio)
         if len(self._known) >= self._last:
             self._known.clear()
-        self._known[entry.audio] = found
-        return found
+        self._known[entry.audio] = opened
+        return opened

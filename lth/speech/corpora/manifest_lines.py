@@ -10,7 +10,7 @@ from typing import NamedTuple
 from lhotse import MonoCut
 
 from lth.errors import UserError
-from lth.speech.corpora.corpus import absent, utterance
+from lth.speech.corpora.corpus import missing_audio, utterance
 
 KEYS = ("audio", "text", "speaker", "id")
 """The columns or keys of a manifest; the first two are required."""
@@ -28,12 +28,12 @@ class Entry(NamedTuple):
     origin: str
 
     def cut(self) -> MonoCut:
-        """Raises UserError for audio that cannot be decoded."""
+        """Make the utterance's cut. Raises UserError for audio that cannot be decoded."""
         return utterance(self.id, Path(self.audio), self.text, self.speaker, self.origin)
 
 
 def read(path: str | Path, split: str, allow_outside: bool = False) -> Iterator[Entry]:
-    """The entries of one manifest. Without an id of its own, an utterance is called `<split>-<audio path>`."""
+    """Yield the entries of one manifest. Without an id of its own, an utterance is called `<split>-<audio path>`."""
     path = Path(path).expanduser()
     if not path.is_file():
         raise UserError(f"the manifest {path} (corpus.{split}) does not exist; correct the path.")
@@ -52,14 +52,15 @@ def read(path: str | Path, split: str, allow_outside: bool = False) -> Iterator[
 
 
 class _Locate:
-    """Where the audio of a manifest in `folder` lies."""
+    """A function that finds the audio of a manifest in `folder`."""
 
     def __init__(self, folder: Path, allow_outside: bool):
         self.folder, self.allow_outside = folder.absolute(), allow_outside
         self._resolved, self._inside = folder.resolve(), {}
 
     def __call__(self, audio: str, origin: str) -> tuple[str, int, int]:
-        """Path, bytes and time of an audio file. Raises UserError where there is none, or it may not be there."""
+        """Return path, bytes and time of an audio file. Raises UserError where there is none, or it may not be
+        there."""
         path = os.path.join(self.folder, audio)  # noqa: PTH118 - a Path is ten times slower
         try:
             inside = self._is_inside(path.rpartition("/")[0])
@@ -75,7 +76,7 @@ class _Locate:
                 "set corpus.allow_outside=true if you trust this manifest."
             )
         if info is None or not stat.S_ISREG(info.st_mode):
-            raise absent(Path(path), origin)
+            raise missing_audio(Path(path), origin)
         return path, info.st_size, info.st_mtime_ns
 
     def _is_inside(self, parent: str) -> bool:

@@ -48,9 +48,9 @@ COMMANDS = (
 
 
 def load(cache: str | Path, sizes: Mapping[str, int] = SIZES, seed: int = 0) -> Corpus:
-    """The synthetic corpus, made in the folder `cache` if it is not there intact (a few seconds).
+    """Load the synthetic corpus; it is made in the folder `cache` if it is not there intact (a few seconds).
 
-    sizes: utterances of train, dev and test. seed: of what is said and how; the voices stay.
+    sizes: utterances of train, dev and test. seed: of the texts and how they are spoken; the voices stay.
     Raises UserError when espeak-ng does not run, or speaks differently on this machine than it should.
     """
     sizes = {split: int(sizes[split]) for split in SIZES}
@@ -60,7 +60,8 @@ def load(cache: str | Path, sizes: Mapping[str, int] = SIZES, seed: int = 0) -> 
     checksum = CHECKSUM if (sizes, seed) == (SIZES, 0) else None
     if not _intact(folder, checksum):
         make(folder, sizes, seed, checksum)
-    corpus = manifest.load(**{split: folder / f"{split}.tsv" for split in SIZES}, name="synthetic")
+    train, dev, test = (folder / f"{split}.tsv" for split in SIZES)
+    corpus = manifest.load(train, dev, test, name="synthetic")
     return replace(corpus, fingerprint=digest(folder / "SHA256SUMS"))
 
 
@@ -74,10 +75,10 @@ def make(folder: Path, sizes: Mapping[str, int], seed: int, checksum: str | None
             _write(work, split, list(plan(split, sizes[split], random.Random(3 * seed + number))))
         files = sorted(path.relative_to(work).as_posix() for path in work.rglob("*") if path.is_file())
         (work / "SHA256SUMS").write_text("".join(f"{digest(work / file)}  {file}\n" for file in files))
-        found = digest(work / "SHA256SUMS")
-        if checksum not in (None, found):
+        actual = digest(work / "SHA256SUMS")
+        if checksum not in (None, actual):
             raise UserError(
-                f"corpus=synthetic: espeak-ng speaks differently on this machine (SHA-256 {found}, not "
+                f"corpus=synthetic: espeak-ng speaks differently on this machine (SHA-256 {actual}, not "
                 f"{checksum}); install the espeakng-loader that requirements.txt names."
             )
         _install(work, folder, checksum)
@@ -86,7 +87,7 @@ def make(folder: Path, sizes: Mapping[str, int], seed: int, checksum: str | None
 
 
 def plan(split: str, size: int, draw: random.Random) -> Iterator[dict]:
-    """What is said: requests for `voice.speak`, with `id`, `speaker` and `silence` (samples around it)."""
+    """Yield the utterances: requests for `voice.speak`, with `id`, `speaker` and `silence` (samples around it)."""
 
     def below(n: int) -> int:
         return int(draw.random() * n)
@@ -94,7 +95,7 @@ def plan(split: str, size: int, draw: random.Random) -> Iterator[dict]:
     def phrase(slots: Sequence[Sequence[str]]) -> str:
         return " ".join(words[below(len(words))] for words in slots)
 
-    # a speaker is a voice with an accent, a height and a pace of its own
+    # a speaker is a voice with an accent, a pitch and a rate of its own
     speakers = [
         (voice, ("en-us", "en-us", "en-gb-x-rp")[below(3)], 40 + below(21), 170 + below(31))
         for voice in VOICES[split].split()
@@ -120,7 +121,7 @@ def _write(work: Path, split: str, utterances: list[dict]) -> None:
     for number, (u, speech) in enumerate(zip(utterances, spoken, strict=True)):
         audio = f"{split}/{u['id']}.wav"
         samples = np.pad(speech.astype(np.int64), u["silence"])
-        samples = np.clip(samples + room(len(samples), number), -(1 << 15), (1 << 15) - 1)
+        samples = np.clip(samples + room_noise(len(samples), number), -(1 << 15), (1 << 15) - 1)
         with wave.open(str(work / audio), "wb") as file:
             file.setparams((1, 2, SAMPLING_RATE, len(samples), "NONE", ""))
             file.writeframes(samples.astype("<i2").tobytes())
@@ -128,8 +129,9 @@ def _write(work: Path, split: str, utterances: list[dict]) -> None:
     (work / f"{split}.tsv").write_text("\n".join(lines) + "\n")
 
 
-def room(count: int, seed: int) -> np.ndarray:
-    """A quiet room: integers of a triangular distribution in ± 16, so that no frame is digitally silent."""
+def room_noise(count: int, seed: int) -> np.ndarray:
+    """Return the noise of a quiet room: integers of a triangular distribution in ± 16, so that no frame is digitally
+    silent."""
     raw = np.random.PCG64(seed).random_raw(-(-count // 4)).astype("<u8")  # its raw stream is frozen
     first, second = raw.view(np.uint8).reshape(2, -1).astype(np.int64)[:, :count]
     return (first - second) >> 4

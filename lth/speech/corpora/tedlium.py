@@ -13,7 +13,7 @@ from lhotse import MonoCut
 from lth.errors import UserError
 from lth.speech.corpora import download as net
 from lth.speech.corpora.cached import cached, together
-from lth.speech.corpora.corpus import Corpus, corpus_folder, recording, said, segment, without
+from lth.speech.corpora.corpus import Corpus, corpus_folder, exclude, recording, segment, utterance_infos
 
 #: By release: where its archive is, what that unpacks to, and where in it the splits are.
 RELEASES = {
@@ -27,7 +27,7 @@ UNTRANSCRIBED = "train: some of it is not transcribed (<unk>)"
 
 
 def load(root: str | Path | None, release: int, cache: str | Path, download: bool = False) -> Corpus:
-    """TED-LIUM in its own layout: `{train,dev,test}/{sph,stm}`, of release 3 in the folder `legacy`.
+    """Load TED-LIUM in its own layout: `{train,dev,test}/{sph,stm}`, of release 3 in the folder `legacy`.
 
     root: the folder of the release, or the one that holds it. download: fetch it into `root`. Every line of an STM
     is an utterance, every talk a speaker. Marks of noises go; train utterances with words that nobody wrote down are
@@ -36,7 +36,9 @@ def load(root: str | Path | None, release: int, cache: str | Path, download: boo
     Raises UserError for another release, a missing split or talk, a malformed line, and audio that cannot be decoded.
     """
     if release not in RELEASES:
-        raise UserError(f"corpus.release={release} will not do: it is {' or '.join(map(str, RELEASES))}")
+        raise UserError(
+            f"corpus.release={release} is not a release that can be read: give {' or '.join(map(str, RELEASES))}"
+        )
     url, top, inside = RELEASES[release]
     if root is not None:
         root = Path(root).expanduser()
@@ -47,18 +49,18 @@ def load(root: str | Path | None, release: int, cache: str | Path, download: boo
         root = root / top if (root / top).is_dir() else root
     how = f"set corpus.download=true to fetch release {release}"
     folder = corpus_folder(root, f"TED-LIUM {release}", f"{inside}/train/stm", how) / inside
-    found = {}
+    read = {}
     for split in SPLITS:
         stms = sorted((folder / split / "stm").glob("*.stm"))
         if not stms:
             raise UserError(f"{folder / split / 'stm'} has no *.stm files; get a complete copy of release {release}.")
-        found[split] = cached(f"{split}-{release}", stms, Path(cache), lambda stms=stms: list(_read(stms)))
-    content = "".join(f"{split} {digest}\n" for split, (_, digest) in found.items())
-    train, dev, test = (together([cuts]) for cuts, _ in found.values())
-    unknown = [one.id for one in said(train) if UNKNOWN in one.text.split()]
+        read[split] = cached(f"{split}-{release}", stms, Path(cache), lambda stms=stms: list(_read(stms)))
+    content = "".join(f"{split} {digest}\n" for split, (_, digest) in read.items())
+    train, dev, test = (together([cuts]) for cuts, _ in read.values())
+    unknown = [info.id for info in utterance_infos(train) if UNKNOWN in info.text.split()]
     return Corpus(
         "tedlium",
-        without(train, frozenset(unknown)) if unknown else train,
+        exclude(train, frozenset(unknown)) if unknown else train,
         dev.transform_text(_known),
         {"test": test.transform_text(_known)},
         hashlib.sha256(content.encode()).hexdigest(),
@@ -86,11 +88,11 @@ def _read(stms: list[Path]) -> Iterator[MonoCut]:
 
 
 def normalised(text: str) -> str:
-    """Without the marks of noises and pronunciations, and with "it 's" as "it's"."""
+    """Return the text without the marks of noises and pronunciations, and with "it 's" as "it's"."""
     text = re.sub(r"\{[^}]*\}|\[[^\]]*\]|\(\d+\)|<sil>", " ", text)
     return " ".join(re.sub(r"\s+'", "'", text).split())
 
 
 def _known(text: str) -> str:
-    """To be scored as what was written down: an unknown word is none."""
+    """Return the text without unknown words, to be scored by the words that were written down."""
     return " ".join(word for word in text.split() if word != UNKNOWN)

@@ -21,7 +21,7 @@ SCALE = 1 << 15
 
 
 def speak(requests: list[dict]) -> list[np.ndarray]:
-    """int16 samples at 16 kHz for each request `{"voice", "pitch", "rate", "text"}`, spoken in this order.
+    """Return int16 samples at 16 kHz for each request `{"voice", "pitch", "rate", "text"}`, spoken in this order.
 
     Raises UserError when espeak-ng cannot be started or refuses a request.
     """
@@ -42,7 +42,7 @@ def speak(requests: list[dict]) -> list[np.ndarray]:
 
 
 def resample(samples: np.ndarray) -> np.ndarray:
-    """int16 at 22050 Hz to int16 at 16 kHz by an integer low-pass filter, rounded half up.
+    """Resample int16 at 22050 Hz to int16 at 16 kHz by an integer low-pass filter, rounded half up.
 
     Every 441 samples give 320, by matrix products. All numbers in them are integers below 2^53, so float64
     holds every sum exactly, whatever the order in which a machine adds.
@@ -62,7 +62,8 @@ def resample(samples: np.ndarray) -> np.ndarray:
 
 @cache
 def low_pass() -> np.ndarray:
-    """float64 (DOWN + TAPS, UP) of integers: column j weighs the samples around the time j * DOWN / UP."""
+    """Return the filter, float64 (DOWN + TAPS, UP) of integers: column j weighs the samples around the time j * DOWN /
+    UP."""
     matrix = np.zeros((DOWN + TAPS, UP))
     for j in range(UP):
         for i in range(j * DOWN // UP, j * DOWN // UP + TAPS):
@@ -71,7 +72,7 @@ def low_pass() -> np.ndarray:
 
 
 def tap(i: int, j: int) -> float:
-    """The windowed sinc's weight of input sample i for output sample j, unrounded."""
+    """Return the windowed sinc's weight of input sample i for output sample j, unrounded."""
     distance = (i * UP - j * DOWN) / UP
     if abs(distance) >= TAPS / 2:
         return 0.0

@@ -15,7 +15,7 @@ EVERY = 5
 
 
 def load(root: str | Path | None, download: bool = False) -> Corpus:
-    """The files `waves_yesno/x_x_x_x_x_x_x_x.wav`, 8 kHz; each x is 0 (no) or 1 (yes).
+    """Load the files `waves_yesno/x_x_x_x_x_x_x_x.wav`, 8 kHz; each x is 0 (no) or 1 (yes).
 
     root: the folder waves_yesno, or the one that holds it. By name every other one is for test, as in lhotse, and a
     fifth of the others for dev. There is one speaker, in all of them.
@@ -38,7 +38,7 @@ def load(root: str | Path | None, download: bool = False) -> Corpus:
     cuts = [utterance(wave.stem, wave, _text(wave), "speaker") for wave in waves]
     others = cuts[::2]
     splits = {"train": [c for n, c in enumerate(others) if n % EVERY], "dev": others[::EVERY], "test": cuts[1::2]}
-    train, dev, test = (CutSet.from_cuts(some) for some in splits.values())
+    train, dev, test = (CutSet.from_cuts(part) for part in splits.values())
     return Corpus("yesno", train, dev, {"test": test}, fingerprint(splits))
 
 

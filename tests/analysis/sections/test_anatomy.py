@@ -89,7 +89,7 @@ def test_masks_of_other_models_are_not_compared():
 
 def write(outputs, name, *, seed=7, rounds=3, moved=0, noise=None, strategy="constant", init="abcd"):
     """An experiment whose masks are shifted by ``moved`` places, with real weights and init."""
-    config = {"seed": seed, "strategy": {"schedule": {"_target_": f"s.{strategy}"}}}
+    config = {"seed": seed, "strategy": {"schedule": {"name": strategy}}}
     config |= {"noise": {"kind": "level", "min": 0, "max": noise}} if noise else {}
     folder = write_experiment(outputs / name, name, done=rounds, config=config)
     about = json.loads((folder / "experiment.json").read_text())

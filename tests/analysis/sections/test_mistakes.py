@@ -9,9 +9,9 @@ import pytest
 from lth.analysis.experiments import gather
 from lth.analysis.inputs import Analysis
 from lth.analysis.measure.statistics import mcnemar
-from lth.analysis.measure.utterances import SPEAKERS
 from lth.analysis.measure.words import changes, heard
 from lth.analysis.sections.mistakes import _lengths, section
+from lth.analysis.utterances import SPEAKERS
 from lth.speech.corpora.an4 import load as an4
 from lth.speech.wer import score
 from tests.analysis.folders import HEARD, REFERENCES, write_experiment

@@ -15,11 +15,10 @@ from lth.analysis.inputs import Analysis
 from lth.analysis.measure.interpolation import between, re_estimate
 from lth.analysis.sections import stability
 from lth.analysis.sections.stability import ALPHAS, Curve, Twins, section, transcribed, twins
-from lth.lottery.experiment import run
 from lth.lottery.setup.setting import prepare
 from lth.models.lengths import FrameBatchNorm
 from tests.configs import compose
-from tests.lotteries import command
+from tests.lotteries import command, run
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import io
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,16 +10,16 @@ import wandb
 from rich.console import Console
 from safetensors.torch import load_file
 
-import lth.commands.sync
+import lth.tracking.sync
+from lth.analysis.report import write_report
 from lth.errors import UserError
-from lth.lottery.branch.control import KINDS, control, draw
-from lth.lottery.experiment import run
+from lth.lottery.branch.control import KINDS, control, control_seed
 from lth.store.maskfile import load_mask
 from lth.store.rows import read_csv
 from tests.attempts import attempt, the_line
 from tests.configs import compose
 from tests.loopback_wandb import fixture
-from tests.lotteries import command, play
+from tests.lotteries import command, play, run
 
 wandb_client = fixture.wandb_client
 wandb_server = fixture.wandb_server
@@ -36,7 +35,7 @@ def lottery(*overrides: str, outputs: Path, cache: Path) -> Path:
 def controls(*overrides: str, outputs: Path) -> str:
     """What is printed; only the ticket and places are said, the rest is the ticket's."""
     printed = io.StringIO()
-    control(compose(f"outputs={outputs}", *overrides), Console(file=printed, width=120))
+    control(compose(f"outputs={outputs}", *overrides), Console(file=printed, width=120), write_report)
     return printed.getvalue()
 
 
@@ -103,7 +102,7 @@ def test_fresh_values_are_the_models_own_under_the_documented_seed(played):
     demo, _ = played
     was, now = init(demo), init(folder(demo, "fresh"))
     setting = prepare(compose(*command("seed=3", outputs=demo.parent, cache=_cache(demo))))
-    torch.manual_seed(draw(3, "fresh", 0))
+    torch.manual_seed(control_seed(3, "fresh", 0))
     assert all(torch.equal(tensor, now[name]) for name, tensor in setting.model().state_dict().items())
     assert all((was[name] != now[name]).all() for name in mask(demo, 2))
     weights = load_file(folder(demo, "fresh") / "rounds/round-00/weights.safetensors")
@@ -172,15 +171,15 @@ def test_given_again_it_trains_nothing_and_more_draws_add_to_it(played, monkeypa
     ("words", "complaint"),
     {
         "control=all": "control=all needs the ticket that it is a control of: ticket=",
-        "control=nosuch ticket=DEMO": "control=nosuch will not do: give all, or some of random, shuffled, fresh",
-        "control=[random,7] ticket=DEMO": "control=7 will not do",
-        "control=[] ticket=DEMO": r"control=\[\] will not do",
-        "control=all control_seeds=3 ticket=DEMO": "control_seeds=3 will not do",
+        "control=nosuch ticket=DEMO": "control=nosuch is not valid: give all, or some of random, shuffled, fresh",
+        "control=[random,7] ticket=DEMO": "control=7 is not valid",
+        "control=[] ticket=DEMO": r"control=\[\] is not valid",
+        "control=all control_seeds=3 ticket=DEMO": "control_seeds=3 is not valid",
         "control=all ticket=DEMO/rounds/round-00": "keeps every weight: there is nothing to control for",
         "control=all ticket=DEMO resume=a/b/c": "are two commands; leave one of them out",
         "control=all ticket=/nowhere": "ticket=/nowhere is neither here",
         "transfer=mask": "transfer=mask needs the ticket to be transferred: ticket=",
-        "transfer=everything": "transfer=everything will not do: it .*is one of ticket, mask, init, weights",
+        "transfer=everything": "transfer=everything is not valid: it must be one of ticket, mask, init, weights",
     }.items(),
 )
 def test_bad_words(played, capsys, cache, words, complaint):
@@ -204,11 +203,10 @@ def test_another_setting_on_the_command_line_is_refused(played, cache):
     assert "reused" in done.stdout and (demo.parent / "elsewhere-02-control-sign/report.html").is_file()
 
 
-def test_lineage_of_controls_that_were_recorded_offline(wandb_server, cache, tmp_path, monkeypatch, capsys):
+def test_lineage_of_controls_that_were_recorded_offline(wandb_server, cache, tmp_path):
     demo = lottery("rounds=1", "tracking=offline", outputs=tmp_path, cache=cache)
     controls("control=[random,sign]", f"ticket={demo}/rounds/round-01", "name=a", outputs=tmp_path)
-    monkeypatch.setattr(sys, "argv", ["lth.commands.sync", "--outputs", str(tmp_path)])
-    assert lth.commands.sync.main() == 0, capsys.readouterr().err
+    assert [lth.tracking.sync.sync(folder) for folder in lth.tracking.sync.experiments([], tmp_path)] == [[]] * 3
     runs = {run.name: run for run in wandb.Api().runs(PROJECT)}
     assert len(runs) == 4
     for kind in ("random", "sign"):
@@ -247,10 +245,10 @@ def test_a_control_that_fails_leaves_the_others_alone(played, monkeypatch, tmp_p
     demo, _ = played
     original = lth.lottery.branch.control.run
 
-    def failing(config, *args, **kwargs):
-        if config.control == "random":
+    def failing(plan, *args, **kwargs):
+        if plan.config.control == "random":
             raise UserError("the loss is nan")
-        return original(config, *args, **kwargs)
+        return original(plan, *args, **kwargs)
 
     monkeypatch.setattr(lth.lottery.branch.control, "run", failing)
     with pytest.raises(UserError, match="random: the loss is nan"):

@@ -13,13 +13,12 @@ from safetensors.torch import load_file
 
 from lth.errors import UserError
 from lth.lottery.branch.transfer import Transfer, matrix
-from lth.lottery.experiment import run
 from lth.store.maskfile import load_mask
 from lth.store.rows import Row, read_csv
 from tests.attempts import attempt, write_corpus
 from tests.configs import compose
 from tests.loopback_wandb import fixture
-from tests.lotteries import command, play
+from tests.lotteries import command, play, run
 
 wandb_client = fixture.wandb_client
 wandb_server = fixture.wandb_server
@@ -145,7 +144,7 @@ def test_one_speaker(found, cache, tmp_path, capsys):
     lines = (tmp_path / "demo/rounds/round-00/hypotheses.jsonl").read_text().splitlines()
     assert all("-Annie-" in json.loads(line)["id"] for line in lines) and len(lines) == 3
     assert attempt(*words[:3], "utterances=0", outputs=tmp_path, cache=cache) == 2
-    assert "utterances=0 will not do: it is at least 1" in capsys.readouterr().err
+    assert "utterances=0 is not valid: it must be at least 1" in capsys.readouterr().err
     assert attempt("speaker=Annie", "utterances=2", "rounds=0", "name=alone", outputs=tmp_path, cache=cache) == 0
 
 

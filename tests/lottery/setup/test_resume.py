@@ -10,18 +10,18 @@ import wandb
 from omegaconf import OmegaConf
 from rich.console import Console
 
-import lth.commands.sync
 import lth.lottery.setup.recorded
+import lth.tracking.sync
 from lth.errors import UserError
-from lth.lottery.experiment import run
-from lth.lottery.setup.recorded import at_home
+from lth.lottery.setup.recorded import relocate
 from lth.store.maskfile import load_mask
 from lth.tracking.fetch import download
 from lth.tracking.record import load_records, run_id
+from lth.tracking.upload import make_again
 from tests.configs import compose
 from tests.loopback_wandb import fixture
 from tests.loopback_wandb.played import play_all
-from tests.lotteries import command, play
+from tests.lotteries import command, play, run
 
 wandb_client = fixture.wandb_client
 wandb_server = fixture.wandb_server
@@ -94,7 +94,9 @@ def test_with_weights_a_round_comes_back_whole_and_nothing_is_trained_twice(wand
         ("strategy", "layerwise", "leave out strategy=layerwise"),
     ):
         monkeypatch.setattr(
-            lth.lottery.setup.recorded, "said", lambda k=key, v=value: [("corpus.cache", str(cache)), (k, v)]
+            lth.lottery.setup.recorded,
+            "command_overrides",
+            lambda k=key, v=value: [("corpus.cache", str(cache)), (k, v)],
         )
         with pytest.raises(UserError, match=complaint):
             lottery(f"resume={WHERE}/demo", outputs=tmp_path / "other", cache=cache)
@@ -104,14 +106,19 @@ def test_with_weights_a_round_comes_back_whole_and_nothing_is_trained_twice(wand
 def test_an_offline_experiment_is_there_once_it_is_uploaded(wandb_server, cache, tmp_path, monkeypatch):
     there, here = tmp_path / "there", tmp_path / "here"
     lottery("rounds=1", "tracking=offline", outputs=there, cache=cache)
-    assert not lth.commands.sync.sync(there / "demo")
-    monkeypatch.setattr(lth.lottery.setup.recorded, "said", lambda: [("corpus.cache", str(cache))])
+    assert not lth.tracking.sync.sync(there / "demo")
+    monkeypatch.setattr(lth.lottery.setup.recorded, "command_overrides", lambda: [("corpus.cache", str(cache))])
     printed = lottery(f"resume={WHERE}/demo", "tracking=offline", outputs=here, cache=cache)
     assert "epoch" not in printed.partition("results in")[2]
     assert rows(here / "demo") == rows(there / "demo")
     assert not list((here / "demo/wandb").glob("offline-run-*"))  # W&B has these runs: nothing to upload twice
+    for record in load_records(here / "demo"):  # and could be given every artifact again
+        assert {artifact.type for artifact in record.artifacts} >= {"mask", "round"}
+        assert [make_again(here / "demo", artifact).digest for artifact in record.artifacts] == [
+            artifact.digest for artifact in record.artifacts
+        ]
     uploads = wandb_server.state.operations["CreateArtifact"]
-    assert not lth.commands.sync.sync(here / "demo")
+    assert not lth.tracking.sync.sync(here / "demo")
     assert wandb_server.state.operations["CreateArtifact"] == uploads
 
 
@@ -205,29 +212,32 @@ def recorded(**changes) -> dict:
         {"augment": {"spec": [{"_target_": "builtins.eval"}]}},
         {"tokens": "${oc.env:HOME}"},
         {"model": {"_target_": "${tokens}", "layers": "${oc.env:HOME}"}},
+        {"model": {"name": "os.system", "command": "true"}},
+        {"strategy": {"criterion": {"name": "lth.tickets.structure.Weights"}}},
+        {"corpus": {"name": "an4", "loader": "os.system"}},
     ],
 )
 def test_a_recorded_config_cannot_call_what_it_likes(changes):
-    with pytest.raises(UserError, match=r"wants to call|may read more"):
-        at_home(recorded(**changes), compose(), "resume=x/y/z", INPUTS)
+    with pytest.raises(UserError, match=r"wants to call|may read more|none of this program's choices"):
+        relocate(recorded(**changes), compose(), "resume=x/y/z", INPUTS)
 
 
 def test_where_things_lie_is_never_taken_from_wandb():
     theirs = recorded(store="/their/store")
     theirs["corpus"]["loader"]["root"] = "/their/secrets"
-    config = at_home(theirs, compose("outputs=here", "tracking=disabled"), "resume=x/y/z", INPUTS)
+    config = relocate(theirs, compose("outputs=here", "tracking=disabled"), "resume=x/y/z", INPUTS)
     assert (config.outputs, config.store, config.tracking.mode) == ("here", "here/store", "disabled")
     assert config.corpus.root is None and config.corpus.loader.root is None
-    assert config.corpus.loader["_target_"] == "lth.speech.corpora.an4.load"
+    assert config.corpus.loader["name"] == "an4"
     assert "/their" not in OmegaConf.to_yaml(config, resolve=True)
 
 
 def test_the_command_says_where_the_corpus_lies(monkeypatch):
     words = [("corpus", "an4"), ("corpus.root", "/here"), ("rounds", 7), ("tracking.mode", "disabled")]
-    monkeypatch.setattr(lth.lottery.setup.recorded, "said", lambda: words)
-    config = at_home(recorded(), compose("corpus=an4", "corpus.root=/here"), "resume=x/y/z", INPUTS)
+    monkeypatch.setattr(lth.lottery.setup.recorded, "command_overrides", lambda: words)
+    config = relocate(recorded(), compose("corpus=an4", "corpus.root=/here"), "resume=x/y/z", INPUTS)
     assert (config.corpus.loader.root, config.rounds, config.tracking.mode) == ("/here", 7, "offline")
     with pytest.raises(UserError, match="leave out corpus=an4"):
-        at_home(
+        relocate(
             {**recorded(), "corpus": recorded()["corpus"] | {"name": "tedlium"}}, compose("corpus=an4"), "r", INPUTS
         )

@@ -2,17 +2,15 @@
 
 import hashlib
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import soundfile
 import soxr
 import torch
-from omegaconf import OmegaConf
 
 from lth.errors import UserError
-from lth.lottery.experiment import fits
+from lth.lottery.plan import check_fits
 from lth.lottery.setup.setting import count, prepare
 from lth.speech.augment.noise import NoiseInjection
 from lth.speech.corpora import cached
@@ -88,19 +86,6 @@ def test_what_cannot_change_a_result_does_not(make, base, override):
     assert key(make(override)) == key(base)
 
 
-def test_a_key_from_before_there_were_rooms_and_speeds(make, base):
-    """What an older config does not say changes nothing; neither do words for nothing."""
-    config = base.config.copy()
-    OmegaConf.set_struct(config, False)
-    for word in ("speed", "tempo", "gain"):
-        del config.augment[word]
-    del config["rir"]
-    older = replace(base, config=config)
-    inputs = older.key_inputs("init", older.dense())
-    assert "rir" not in inputs and list(inputs["augment"]) == ["spec"]
-    assert round_key(inputs) == key(base) == key(prepare(config))
-
-
 def test_rooms_change_the_key_by_what_is_in_them(make, base, tmp_path):
     for name, last in (("a", 0.1), ("b", 0.1), ("c", 0.2)):
         (tmp_path / name).mkdir()
@@ -159,7 +144,7 @@ def test_of_a_large_split_only_cuts_that_are_used_are_made(tmp_path, monkeypatch
     made, cut = [], Line.cut
     monkeypatch.setattr(Line, "cut", lambda line: made.append(line.id) or cut(line))
     setting = prepare(compose(*TINY[1:], "corpus=manifest", *words, f"outputs={tmp_path}", "seed=4"))
-    fits(setting)
+    check_fits(setting)
     assert not made
     (batch,) = setting.sample_batches(5)
     ids = sorted((f"train-{n}" for n in range(30)), key=lambda id: hashlib.sha256(f"4 {id}".encode()).digest())

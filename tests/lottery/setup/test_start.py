@@ -12,12 +12,11 @@ from rich.console import Console
 from safetensors.torch import load_file, save_file
 
 from lth.errors import UserError
-from lth.lottery.experiment import run
 from lth.store.maskfile import load_mask
 from lth.store.rows import Row, read_csv
 from tests.configs import compose
 from tests.loopback_wandb import fixture
-from tests.lotteries import command
+from tests.lotteries import command, run
 
 wandb_client = fixture.wandb_client
 wandb_server = fixture.wandb_server

@@ -116,7 +116,7 @@ def test_a_missing_or_broken_sox_is_one_sentence(monkeypatch, tmp_path):
         call(Perturbation(tempo=[0.9, 1.1]), tone(0.1))
     monkeypatch.setattr(perturb, "SOX", str(tmp_path / "none"))
     with pytest.raises(UserError, match="the sox program cannot be run"):
-        perturb.with_tempo(tone(0.1), 1.1, "u")
+        perturb.change_tempo(tone(0.1), 1.1, "u")
 
 
 @pytest.mark.parametrize("name", ["none", "reference", "specaugment"])

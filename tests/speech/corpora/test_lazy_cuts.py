@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lth.speech.corpora.corpus import Said, load_audio, recording, said, segment, utterance, without
+from lth.speech.corpora.corpus import UtteranceInfo, exclude, load_audio, recording, segment, utterance, utterance_infos
 from lth.speech.corpora.lazy_cuts import Line, listed, write
 
 
@@ -42,20 +42,22 @@ def test_lines_make_the_cuts_that_they_were_made_of(cuts, split):
 
 def test_what_is_said_is_what_the_cuts_say(cuts, split):
     expected = [(c.id, c.supervisions[0].text, c.supervisions[0].speaker, c.num_samples) for c in cuts]
-    assert [one[:4] for one in said(split)] == [one[:4] for one in said(cuts)] == expected
-    assert list(said(split)) == list(said(split.to_eager())) and all(isinstance(one, Said) for one in said(split))
+    assert [one[:4] for one in utterance_infos(split)] == [one[:4] for one in utterance_infos(cuts)] == expected
+    assert list(utterance_infos(split)) == list(utterance_infos(split.to_eager())) and all(
+        isinstance(one, UtteranceInfo) for one in utterance_infos(split)
+    )
 
 
 def test_what_is_dropped_is_gone(cuts, split):
     for some in (split, split.to_eager()):
-        left = without(without(some, frozenset({"u1"})), frozenset({"talk", "u3"}))
-        assert [cut.id for cut in left] == [one.id for one in said(left)] == ["u0", "u2", "talk-1", "talk-3"]
+        left = exclude(exclude(some, frozenset({"u1"})), frozenset({"talk", "u3"}))
+        assert [cut.id for cut in left] == [one.id for one in utterance_infos(left)] == ["u0", "u2", "talk-1", "talk-3"]
         assert len(left) == 4 and len(some) == len(cuts)
 
 
 def test_no_cut_is_made_to_know_what_is_said(split, monkeypatch):
     monkeypatch.setattr(Line, "cut", None)
-    assert len(list(said(without(split, frozenset({"u0"}))))) == len(split) - 1
+    assert len(list(utterance_infos(exclude(split, frozenset({"u0"}))))) == len(split) - 1
 
 
 def test_a_line_is_json(cuts, split):

@@ -73,7 +73,7 @@ def test_the_same_words_by_another_voice_differ(whole):
     assert not np.array_equal(load_audio(one)[:4000], load_audio(other)[:4000])
 
 
-PROGRAM = "import sys, json; from lth.speech import synthetic; "
+PROGRAM = "import sys, json; from lth.speech.corpora import synthetic; "
 PROGRAM += "print(synthetic.load(sys.argv[1], json.loads(sys.argv[2]), 5).fingerprint)"
 
 
@@ -204,10 +204,10 @@ def test_resampling_keeps_what_16_khz_can_hold(frequency, gain):
 
 
 def test_the_room_is_quiet_and_symmetric():
-    noise = synthetic.room(100_000, 3)
+    noise = synthetic.room_noise(100_000, 3)
     assert (noise.min(), noise.max()) == (-16, 15)
     assert abs(noise.mean() + 0.5) < 0.1  # >> rounds down
-    assert not np.array_equal(noise, synthetic.room(100_000, 4))
+    assert not np.array_equal(noise, synthetic.room_noise(100_000, 4))
 
 
 def test_files_are_16_bit_mono(whole):

@@ -58,7 +58,7 @@ def test_what_is_wrong_is_named(release, tmp_path):
     (root / "train/sph/Talk0.sph").write_bytes(b"nothing")
     with pytest.raises(UserError, match=r"Talk0\.stm line 2: .*Talk0\.sph cannot be decoded"):
         load(folder, number, tmp_path / "other")
-    with pytest.raises(UserError, match=r"corpus\.release=1 will not do"):
+    with pytest.raises(UserError, match=r"corpus\.release=1 is not a release that can be read: give 2 or 3"):
         load(folder, 1, tmp_path / "cache")
     with pytest.raises(UserError, match=f"holds no TED-LIUM {number}"):
         load(tmp_path / "nowhere", number, tmp_path / "cache")

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import soundfile
 
-import lth.lottery.branch.noise_grid
+import lth.lottery.noise_grid
 from lth.errors import UserError
 from lth.files import damaged, write_sums
-from lth.lottery.branch.noise_grid import conditions
+from lth.lottery.noise_grid import noise_conditions
 from lth.lottery.setup.setting import prepare
 from lth.speech.augment.noise import NoiseInjection, coloured
 from lth.store.housekeeping import inventory, prune
@@ -93,7 +93,7 @@ def test_what_an_utterance_hears_is_the_formula(cache):
     """x + level * noise and a mix at exactly 0 dB, of one stretch of a held-out clip: by hand from the digest."""
     config = compose(*TINY, f"corpus.cache={cache}", *GRID, "seed=3")
     setting = prepare(config)
-    clean, level, zero, ten = (heard(setting, condition.noise) for condition in conditions(config, CLEAN))
+    clean, level, zero, ten = (heard(setting, condition.noise) for condition in noise_conditions(config, CLEAN))
     clips = [coloured(colour, held_out=True).astype(np.float64) for colour in ("white", "pink", "brown")]
     assert not any(np.array_equal(clip, coloured(c)) for clip, c in zip(clips, ("white", "pink", "brown"), strict=True))
     assert len(clean) == 40 and clean.keys() == level.keys() == zero.keys()
@@ -112,14 +112,14 @@ def test_what_an_utterance_hears_is_the_formula(cache):
 def test_every_model_hears_the_same(measured, cache, monkeypatch, tmp_path):
     """The batches that the models of two rounds transcribe, bit for bit; and another seed of the experiment's."""
     seen = []
-    original = lth.lottery.branch.noise_grid.evaluate
+    original = lth.lottery.noise_grid.evaluate
 
     def evaluate(setting, recogniser):
         audio = sorted((id, a.tobytes()) for id, a in heard(setting, setting.noise).items())
         seen.append(hashlib.sha256(repr(audio).encode()).hexdigest())
         return original(setting, recogniser)
 
-    monkeypatch.setattr(lth.lottery.branch.noise_grid, "evaluate", evaluate)
+    monkeypatch.setattr(lth.lottery.noise_grid, "evaluate", evaluate)
     words = ("rounds=1", "test_noise=grid", "test_noise.levels=[0.3]", "test_noise.snrs=null")
     assert (
         attempt(*words, outputs=tmp_path, cache=cache) == attempt(*words, "seed=1", outputs=tmp_path, cache=cache) == 0
@@ -132,8 +132,8 @@ def test_a_finished_experiment_is_only_transcribed(measured, cache, tmp_path, mo
     before = (tmp_path / "copy/demo/noise.csv").read_bytes()
     monkeypatch.setattr(lth.lottery.round, "fit", None)
     asked = []
-    original = lth.lottery.branch.noise_grid.evaluate
-    monkeypatch.setattr(lth.lottery.branch.noise_grid, "evaluate", lambda *a: asked.append(a) or original(*a))
+    original = lth.lottery.noise_grid.evaluate
+    monkeypatch.setattr(lth.lottery.noise_grid, "evaluate", lambda *a: asked.append(a) or original(*a))
     assert attempt(*GRID, outputs=tmp_path / "copy", cache=cache) == 0
     assert not asked and (tmp_path / "copy/demo/noise.csv").read_bytes() == before
     assert attempt(*GRID, "test_noise.snrs=[0,5]", outputs=tmp_path / "copy", cache=cache) == 0
@@ -142,9 +142,7 @@ def test_a_finished_experiment_is_only_transcribed(measured, cache, tmp_path, mo
 
 
 def test_killed_in_the_middle_of_the_grid_and_resumed(measured, cache, tmp_path):
-    killed = play(
-        *GRID, outputs=tmp_path, cache=cache, code=kill_at("lth.lottery.branch.noise_grid", "", "evaluate", 3)
-    )
+    killed = play(*GRID, outputs=tmp_path, cache=cache, code=kill_at("lth.lottery.noise_grid", "", "evaluate", 3))
     assert killed.returncode == KILLED, killed.stderr
     finished = list((tmp_path / "store/transcripts").iterdir())
     assert len(finished) == 2 and not (tmp_path / "demo/noise.csv").exists()
@@ -178,35 +176,35 @@ def test_a_transcript_goes_when_nothing_needs_its_round(measured, tmp_path):
 
 
 def test_other_weights_under_the_same_key_are_transcribed_anew(measured, tmp_path):
-    condition = conditions(compose(*GRID), CLEAN)[1]
+    condition = noise_conditions(compose(*GRID), CLEAN)[1]
     original = next((measured / "store/rounds").iterdir())
     shutil.copytree(original, tmp_path / original.name)
-    name = lth.lottery.branch.noise_grid.transcript_name(StoredRound(original), condition)
-    assert lth.lottery.branch.noise_grid.transcript_name(StoredRound(tmp_path / original.name), condition) == name
+    name = lth.lottery.noise_grid.transcript_name(StoredRound(original), condition)
+    assert lth.lottery.noise_grid.transcript_name(StoredRound(tmp_path / original.name), condition) == name
     with (tmp_path / original.name / "weights.safetensors").open("ab") as file:
         file.write(b" ")
     write_sums(tmp_path / original.name)
-    assert lth.lottery.branch.noise_grid.transcript_name(StoredRound(tmp_path / original.name), condition) != name
+    assert lth.lottery.noise_grid.transcript_name(StoredRound(tmp_path / original.name), condition) != name
 
 
 BAD = {
     "test_noise.levels=[-0.1]": "test_noise.levels lists numbers from 0 to 100, not -0.1",
     "test_noise.levels=[loud]": "not 'loud'",
-    "test_noise.levels=0.5": "test_noise.levels=0.5 will not do: give a list",
-    "test_noise.snrs=[]": r"test_noise.snrs=\[\] will not do: give a list such as",
+    "test_noise.levels=0.5": "test_noise.levels=0.5 is no list of strengths: give a list",
+    "test_noise.snrs=[]": r"test_noise.snrs=\[\] is no list of strengths: give a list such as",
     "test_noise.snrs=[1000]": "test_noise.snrs lists numbers from -100 to 100",
     "test_noise.snrs=[true]": "not True",
     "test_noise.root=/no/such": "^test_noise.root=/no/such is no folder",
     "test_noise.part=both": "^test_noise.part is one of all, train, test",
     "test_noise.seed=x": "^test_noise.seed is a whole number",
-    "test_noise.kind=gird": "test_noise.kind=gird will not do",
+    "test_noise.kind=gird": "test_noise.kind=gird is unknown",
 }
 
 
 @pytest.mark.parametrize("word", BAD)
 def test_bad_input_is_one_sentence(word):
     with pytest.raises(UserError, match=BAD[word]) as raised:
-        conditions(compose("test_noise=grid", word), CLEAN)
+        noise_conditions(compose("test_noise=grid", word), CLEAN)
     assert "\n" not in str(raised.value)
 
 
@@ -216,7 +214,7 @@ def test_bad_input_stops_the_command_before_training(tmp_path, cache, capsys):
     assert the_line(capsys).startswith(f"run.py: test_noise.root={tmp_path}/empty has no audio in it")
     assert not (tmp_path / "demo").exists()
     with pytest.raises(UserError, match="both null"):
-        conditions(compose("test_noise=grid", "test_noise.levels=null", "test_noise.snrs=null"), CLEAN)
+        noise_conditions(compose("test_noise=grid", "test_noise.levels=null", "test_noise.snrs=null"), CLEAN)
 
 
 def test_recordings_that_training_has_heard_are_held_out(tmp_path):
@@ -226,10 +224,10 @@ def test_recordings_that_training_has_heard_are_held_out(tmp_path):
     config = compose("test_noise=grid", f"test_noise.root={tmp_path}")
     heard = NoiseInjection("snr", 1.0, 0, 10, tmp_path)
     with pytest.raises(UserError, match=r"3 of the 3 recordings .* noise\.part=train"):
-        conditions(config, heard)
+        noise_conditions(config, heard)
     held = NoiseInjection("snr", 1.0, 0, 10, tmp_path, part="train")
-    noises = [condition.noise for condition in conditions(config, held)[1:]]
+    noises = [condition.noise for condition in noise_conditions(config, held)[1:]]
     assert all(len(noise.clips) == 3 and len(held.clips) == 4 for noise in noises)
     assert not {clip.tobytes() for clip in noises[0].clips} & {clip.tobytes() for clip in held.clips}
-    assert conditions(compose("test_noise=grid", f"test_noise.root={tmp_path}", "test_noise.part=all"), heard)
-    assert conditions(config, NoiseInjection("snr", 1.0, 0, 10, tmp_path, apply_to=["dev"]))
+    assert noise_conditions(compose("test_noise=grid", f"test_noise.root={tmp_path}", "test_noise.part=all"), heard)
+    assert noise_conditions(config, NoiseInjection("snr", 1.0, 0, 10, tmp_path, apply_to=["dev"]))

@@ -15,20 +15,20 @@ from omegaconf import DictConfig, ListConfig
 from rich.console import Console
 
 from lth.errors import UserError
-from lth.files import SUMS
+from lth.files import SUMS, read_jsonl, write_jsonl
 from lth.lottery.round import evaluate
-from lth.lottery.setup.setting import Setting
+from lth.lottery.setup.setting import ExperimentSetup
 from lth.speech.augment.noise import BOUNDS, NoiseInjection
 from lth.speech.wer import bootstrap_difference, bootstrap_interval, score
 from lth.store.noise_rows import NoiseRow, condition_text
 from lth.store.rows import Row, dense, set_names, winning
-from lth.store.store import RESULT_VERSION, Store, StoredRound, read_jsonl, round_key, write_jsonl
+from lth.store.store import RESULT_VERSION, Store, StoredRound, round_key
 
 Hypotheses = Mapping[str, Mapping[str, tuple[str, str]]]
 
 
 @dataclass(frozen=True)
-class Condition:
+class NoiseCondition:
     """A noise to test in; `value` is its level or its decibels, None for no noise."""
 
     kind: str
@@ -40,8 +40,8 @@ class Condition:
         return condition_text(self.kind, self.value)
 
 
-def conditions(config: DictConfig, trained_in: NoiseInjection) -> list[Condition]:
-    """The noises that the ``test_noise`` group asks for, no noise first; empty without a grid.
+def noise_conditions(config: DictConfig, trained_in: NoiseInjection) -> list[NoiseCondition]:
+    """Return the noises that the ``test_noise`` group asks for, no noise first; empty without a grid.
 
     Args:
         trained_in: the noise of training, of which the test must not hear the recordings.
@@ -49,35 +49,35 @@ def conditions(config: DictConfig, trained_in: NoiseInjection) -> list[Condition
     Raises:
         UserError: a value that is no strength, a folder without noise, or recordings that training has heard.
     """
-    options = config.get("test_noise")
-    if options is None or options.kind == "none":
+    options = config.test_noise
+    if options.kind == "none":
         return []
     if options.kind != "grid":
-        raise UserError(f"test_noise.kind={options.kind} will not do: it is none or grid")
+        raise UserError(f"test_noise.kind={options.kind} is unknown: it is none or grid")
     levels, snrs = _strengths(options, "levels", "level"), _strengths(options, "snrs", "snr")
     strengths = [("level", value) for value in levels if value > 0] + [("snr", value) for value in snrs]
-    clean = Condition("none", None, NoiseInjection("none", 0, 0, 0))
+    clean = NoiseCondition("none", None, NoiseInjection("none", 0, 0, 0))
     if not levels and not snrs:
         raise UserError("test_noise.levels and test_noise.snrs are both null: give one of them, or test_noise=none")
     base = _source(options, trained_in)
-    return [clean, *(Condition(kind, value, base.at(kind, value)) for kind, value in strengths)]
+    return [clean, *(NoiseCondition(kind, value, base.at(kind, value)) for kind, value in strengths)]
 
 
 def measure(
-    setting: Setting,
+    setting: ExperimentSetup,
     store: Store,
     rounds: Mapping[int, StoredRound],
     rows: Sequence[Row],
-    grid: Sequence[Condition],
+    grid: Sequence[NoiseCondition],
     console: Console,
 ) -> list[NoiseRow]:
-    """Every chosen round in every noise of the grid, transcribed unless the store has it.
+    """Score every tested round in every noise of the grid, transcribed unless the store has it.
 
     Args:
         rounds: by their numbers, with their weights.
     """
     found: list[NoiseRow] = []
-    numbers = chosen(rows)
+    numbers = tested_rounds(rows)
     for condition in grid:
         heard: dict[int, tuple[str, Hypotheses]] = {}
         for number in dict.fromkeys(numbers.values()):
@@ -96,33 +96,33 @@ def measure(
     return found
 
 
-def chosen(rows: Sequence[Row]) -> dict[str, int]:
-    """The rounds that are tested: dense, extreme and best, as far as there are any; dev alone has chosen them."""
+def tested_rounds(rows: Sequence[Row]) -> dict[str, int]:
+    """Return the rounds that are tested: dense, extreme and best, as far as there are any; dev alone chose them."""
     extreme, best = winning(rows)
     named = {"dense": dense(rows), "extreme": extreme, "best": best}
     return {name: row.round for name, row in named.items() if row is not None}
 
 
-def transcripts(setting: Setting, store: Store, stored: StoredRound, condition: Condition) -> tuple[str, Hypotheses]:
-    """What a round hears in a noise, and the file that holds it: from the store, or else transcribed and stored."""
+def transcripts(
+    setting: ExperimentSetup, store: Store, stored: StoredRound, condition: NoiseCondition
+) -> tuple[str, Hypotheses]:
+    """Return the file of a round's transcripts in a noise, and what it holds; transcribed unless the store has it."""
     if condition.kind == "none" and set(setting.noise.apply_to if setting.noise.kind != "none" else ()) <= {"train"}:
         return f"{stored.path.parent.name}/{stored.key}/hypotheses.jsonl", _by_set(stored.hypotheses())
     name = transcript_name(stored, condition)
-    folder = store.transcript(name)
-    if folder is None:
+    if store.transcript(name) is None:
         with store.lock(name):
-            folder = store.transcript(name)
-            if folder is None:
+            if store.transcript(name) is None:
                 recogniser = setting.recogniser(stored.weights())
                 hypotheses = evaluate(replace(setting, noise=condition.noise), recogniser)
                 with store.adding_transcript(name) as new:
                     write_jsonl(new / "hypotheses.jsonl", hypotheses)
-                folder = store.transcript(name)
-    return f"transcripts/{name}/hypotheses.jsonl", _by_set(read_jsonl(folder / "hypotheses.jsonl"))
+    file = f"transcripts/{name}/hypotheses.jsonl"
+    return file, _by_set(read_jsonl(store.root / file))
 
 
-def transcript_name(stored: StoredRound, condition: Condition) -> str:
-    """The round's key and a hash of what else the transcripts depend on: its weights' checksum and the noise."""
+def transcript_name(stored: StoredRound, condition: NoiseCondition) -> str:
+    """Return the round's key and a hash of what else transcripts depend on: its weights' checksum and the noise."""
     sums = (stored.path / SUMS).read_text(encoding="utf-8").splitlines()
     weights = next(line.partition(" ")[0] for line in sums if line.endswith("weights.safetensors"))
     inputs = {"version": RESULT_VERSION, "weights": weights, "noise": condition.noise.fingerprint()}
@@ -130,7 +130,7 @@ def transcript_name(stored: StoredRound, condition: Condition) -> str:
 
 
 def history(rows: Sequence[NoiseRow]) -> list[dict[str, float | str]]:
-    """One row a noise: its level or decibels, and `best_test_wer` and the like, for the curves of a W&B run."""
+    """Return a row a noise: its level or decibels, `best_test_wer` and the like, for the curves of a W&B run."""
     found: dict[str, dict[str, float | str]] = {}
     for row in rows:
         strength = {} if row.value is None else {row.kind: row.value}
@@ -140,13 +140,13 @@ def history(rows: Sequence[NoiseRow]) -> list[dict[str, float | str]]:
 
 
 def summary(rows: Sequence[NoiseRow]) -> dict[str, float]:
-    """The grid by flat names, such as ``best_test_wer_level_0.5``."""
+    """Return the grid by flat names, such as ``best_test_wer_level_0.5``."""
     return {f"{row.ticket}_{row.split}_wer_{row.condition.replace(' ', '_')}": row.wer for row in rows}
 
 
 def _score(
     named: Mapping[str, Any],
-    condition: Condition,
+    condition: NoiseCondition,
     split: str,
     hypotheses: Mapping[str, tuple[str, str]],
     against: Hypotheses | None,
@@ -191,7 +191,9 @@ def _strengths(options: DictConfig, key: str, kind: str) -> list[float]:
     if given is None:
         return []
     if not isinstance(given, ListConfig) or not given:
-        raise UserError(f"test_noise.{key}={given} will not do: give a list such as [0.1,0.5], or null for none")
+        raise UserError(
+            f"test_noise.{key}={given} is no list of strengths: give a list such as [0.1,0.5], or null for none"
+        )
     low, high = BOUNDS[kind]
     for value in given:
         if type(value) not in (int, float) or math.isnan(value) or not low <= value <= high:
