@@ -5,7 +5,7 @@ from pathlib import Path
 
 import optuna
 from hydra.errors import HydraException
-from hydra.utils import call
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
@@ -48,18 +48,19 @@ def read(config: DictConfig, folder: Path, study: optuna.Study | None = None) ->
 
 
 def make_sections(config: DictConfig, analysis: Analysis) -> list[Section]:
-    """Return the sections that the config lists, those whose questions arise."""
-    found = []
+    """Return the sections that the config lists, those whose questions arise.
+
+    Raises:
+        UserError: one of them is listed by a name that is none.
+    """
+    makers = []
     for name, node in config.sections.items():
-        if node is None:
-            continue
         try:
-            section = call(node, analysis)
+            makers += [instantiate(node, _partial_=True)] if node is not None else []
         except HydraException as error:
             reason = str(error.__cause__ or error).splitlines()[0]
-            raise UserError(f"sections.{name} does not name a section that can be made: {reason}") from error
-        found += [section] if section is not None else []
-    return found
+            raise UserError(f"sections.{name} names no function that makes a section: {reason}") from error
+    return [section for make in makers if (section := make(analysis)) is not None]
 
 
 def show(

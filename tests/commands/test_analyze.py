@@ -68,6 +68,12 @@ def test_a_section_is_one_file_and_one_line(tmp_path):
     assert "demo of 3 rounds" in (tmp_path / "analysis/report.html").read_text()
 
 
+def test_what_a_section_finds_damaged_is_named(tmp_path):
+    (write_experiment(tmp_path, "demo") / "noise.csv").write_text("round,ticket\n0,dense\n")
+    with pytest.raises(UserError, match=r"noise\.csv has no column"):
+        analyse(compose_analysis(f"outputs={tmp_path}", "resamples=500"), CONSOLE)
+
+
 def section(analysis: Analysis) -> Section:
     """A section of somebody's own."""
     return Section("mine", "Mine", [f"{one.name} of {len(one.rounds)} rounds" for one in analysis.experiments])
@@ -103,7 +109,7 @@ WRONG = {
     "resamples=3": "resamples=3 is not enough: give a whole number",
     "stability=perhaps": "stability=perhaps is neither true nor false",
     "watch=-1": "watch=-1 is no time to wait",
-    "+sections.mine._target_=lth.analysis.sections.nosuch.section": "sections.mine does not name a section",
+    "+sections.mine._target_=lth.analysis.sections.nosuch.section": "sections.mine names no function",
     "study=nosuch": "study=nosuch: there is no",
 }
 

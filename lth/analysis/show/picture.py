@@ -17,7 +17,7 @@ def to_svg(part: Chart | Heat, **options) -> str:
     """
     import vl_convert  # a browser's engine: only where something is drawn
 
-    return _from_zero(vl_convert.vegalite_to_svg(specification(part, **options)))
+    return _from_zero(vl_convert.vegalite_to_svg(specification(part, **options), allowed_base_urls=[]))
 
 
 def to_png(svg: str, dpi: int = 200) -> bytes:
