@@ -121,7 +121,7 @@ def _resolved(config: dict) -> dict:
     """The config without interpolations into this machine: only the words of this very config are put in."""
     from omegaconf import OmegaConf
 
-    from lth.lottery.setup.recorded import check_safe
+    from lth.lottery.setup.names import check_recorded
 
-    check_safe(config, "source=wandb")
+    check_recorded(config, "source=wandb")
     return OmegaConf.to_container(OmegaConf.create(config), resolve=True)
