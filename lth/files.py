@@ -61,12 +61,35 @@ def read_json(path: Path, remedy: str = "mend or remove it") -> dict:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, RecursionError, ValueError) as error:
         raise UserError(f"{path} is damaged ({error}): {remedy}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} is damaged (it holds no JSON object): {remedy}")
+    return content
+
+
+def read_yaml(path: Path, remedy: str = "mend or remove it") -> dict[str, Any]:
+    """Return the mapping in a YAML file; an empty one where there is no file.
+
+    Args:
+        remedy: what the user is told to do about a damaged file.
+
+    Raises:
+        UserError: the file is damaged or cannot be read; it is named.
+    """
+    import yaml  # most programs that import this read none
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} is damaged ({reason}): {remedy}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is damaged (it holds no mapping): {remedy}")
     return content
 
 
@@ -126,26 +149,6 @@ def lock(path: Path, *, wait: bool = True, waiting: Callable[[], object] = lambd
         yield file.is_locked
     finally:
         file.release()
-
-
-def read_document(path: Path) -> dict[str, Any]:
-    """Return the mapping in a YAML or JSON file; an empty one where there is no such file.
-
-    Raises:
-        UserError: the file is damaged.
-    """
-    import yaml  # most programs that import this read none
-
-    read = json.loads if path.suffix == ".json" else yaml.safe_load
-    try:
-        found = read(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (ValueError, yaml.YAMLError):
-        found = None
-    if not isinstance(found, dict):
-        raise UserError(f"{path} is damaged: run the experiment again to rewrite it")
-    return found
 
 
 def write_sums(folder: Path) -> None:

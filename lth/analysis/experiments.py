@@ -12,7 +12,7 @@ import numpy as np
 from lth.analysis.labels import label, labels
 from lth.analysis.utterances import transcripts
 from lth.errors import UserError
-from lth.files import read_document
+from lth.files import read_json, read_yaml
 from lth.speech.wer import word_errors
 from lth.store.rows import Row, dense, read_csv, set_names, winning
 from lth.store.store import RESULT_VERSION, StoredRound
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lth.tickets.mask import Mask
+
+
+#: What a user does about a damaged document of an experiment.
+AGAIN = "run the experiment again to rewrite it"
 
 
 @dataclass(frozen=True)
@@ -198,7 +202,7 @@ def read_experiment(folder: Path) -> Experiment:
         sorted(read_csv(folder / "rounds.csv"), key=lambda row: row.round) if (folder / "rounds.csv").exists() else []
     )
     rounds = [Round(row, StoredRound(folder / "rounds" / f"round-{row.round:02d}")) for row in rows]
-    config, about = read_document(folder / "config.yaml"), read_document(folder / "experiment.json")
+    config, about = read_yaml(folder / "config.yaml", AGAIN), read_json(folder / "experiment.json", AGAIN)
     return Experiment(folder, config, about, rounds, flags=flags_of(config, about, rounds))
 
 

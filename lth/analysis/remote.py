@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from lth.errors import UserError
-from lth.files import SUMS, read_document, write_text
+from lth.files import SUMS, read_json, write_text
 from lth.store.rows import Row, write_csv
 from lth.tracking.artifacts import ROUND_FILES
 from lth.tracking.fetch import asking, connect
@@ -92,8 +92,8 @@ def _experiment(api: "wandb.Api", where: str, name: str, own: str, runs: dict, h
             if number == 0 and "init" in found:
                 remembered.fetch("init", "init.safetensors", home)
             write_text(whole, run.id)
-        metrics = read_document(there / "metrics.json")
-        label = read_document(there / "round.json")
+        metrics = read_json(there / "metrics.json")
+        label = read_json(there / "round.json")
         rows.append(Row.from_metrics(metrics, number, reused=metrics["trained_by"] != label["experiment"]["id"]))
         keys.append(label["key"])
     if not rows:
