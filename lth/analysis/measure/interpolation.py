@@ -36,9 +36,9 @@ def heard(
     """
     for alpha in alphas:
         recogniser = setting.recogniser(between(first, second, alpha))
-        plain = transcribe(recogniser, setting.dev_batches(), setting.machine)
+        plain = transcribe(recogniser, setting.dev_batches(), setting.device)
         again = re_estimate(setting, recogniser)
-        yield plain, transcribe(recogniser, setting.dev_batches(), setting.machine) if again else None
+        yield plain, transcribe(recogniser, setting.dev_batches(), setting.device) if again else None
 
 
 @torch.no_grad()
@@ -48,7 +48,7 @@ def re_estimate(setting: ExperimentSetup, recogniser: Recogniser) -> bool:
     Means over batches, each as it is normalised in training, without SpecAugment and dropout (as
     ``torch.optim.swa_utils.update_bn``). In fp32. Returns whether there are any.
     """
-    recogniser.to(setting.machine.accelerator).eval()
+    recogniser.to(setting.device.accelerator).eval()
     norms = [module for module in recogniser.model.modules() if isinstance(module, _BatchNorm)]
     kept = [norm.momentum for norm in norms]
     for norm in norms:

@@ -148,4 +148,4 @@ def prepare_none():
     """Only the machine of a setting is asked for."""
     from types import SimpleNamespace
 
-    return SimpleNamespace(machine=SimpleNamespace(accelerator="cpu"))
+    return SimpleNamespace(device=SimpleNamespace(accelerator="cpu"))
