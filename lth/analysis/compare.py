@@ -62,8 +62,8 @@ class Group:
 
     def together(self, rounds: Sequence[Round], name: str) -> tuple[Bootstrap, np.ndarray] | None:
         """(utterances, rounds) wrong words; None where hypotheses are gone or are of other utterances."""
-        found = [self.errors(one, name) for one in rounds]
-        if not found or any(one is None or one.ids != found[0].ids for one in found):
+        found = [errors for one in rounds if (errors := self.errors(one, name))]
+        if not found or len(found) < len(rounds) or any(one.ids != found[0].ids for one in found):
             return None
         return self.bootstrap(found[0]), np.stack([one.errors for one in found], axis=1)
 
@@ -73,8 +73,8 @@ class Group:
 
     def mean(self, rounds: Sequence[Round], name: str) -> Interval:
         """Mean WER of several seeds' rounds; with one of them its own."""
-        wers = [wer_of(one, name) for one in rounds]
-        value = None if None in wers else float(np.mean(wers))
+        wers = [wer for one in rounds if (wer := wer_of(one, name)) is not None]
+        value = float(np.mean(wers)) if len(wers) == len(rounds) else None
         pair = self.together(rounds, name)
         if pair is None or len(pair[0].words) < 2:
             return Interval(value)
@@ -82,12 +82,13 @@ class Group:
 
     def difference(self, first: Sequence[Round], second: Sequence[Round], name: str) -> tuple[Interval, float | None]:
         """Mean WER of ``second`` less that of ``first``, seed by seed, its interval and two-sided p-value."""
-        wers = [(wer_of(a, name), wer_of(b, name)) for a, b in zip(first, second, strict=True)]
-        value = None if any(None in pair for pair in wers) else float(np.mean([b - a for a, b in wers]))
-        pairs = self.together([*first, *second], name)
-        if pairs is None or len(pairs[0].words) < 2:
+        pairs = [(wer_of(a, name), wer_of(b, name)) for a, b in zip(first, second, strict=True)]
+        changes = [b - a for a, b in pairs if a is not None and b is not None]
+        value = float(np.mean(changes)) if len(changes) == len(pairs) else None
+        together = self.together([*first, *second], name)
+        if together is None or len(together[0].words) < 2:
             return Interval(value), None
-        bootstrap, errors = pairs
+        bootstrap, errors = together
         resampled = _resampled(bootstrap, errors[:, len(first) :] - errors[:, : len(first)])
         return Interval(value, *_ends(resampled)), p_value(resampled)
 
@@ -118,9 +119,9 @@ def wins(group: Group) -> list[Win]:
     """The sparsest winning ticket of every strategy, over its seeds where it has several; the sparsest first."""
     found = []
     for label, ones in group.lotteries.items():
-        dense = [one.dense for one in ones]
+        dense = [one.reference for one in ones]
         limit = sum(one.row.dev_wer for one in dense)
-        for rounds in reversed(by_density(ones).values()):
+        for rounds in reversed([*by_density(ones).values()]):
             if rounds[0].density < 1 and sum(one.row.dev_wer for one in rounds) <= limit:
                 found.append(Win(label, rounds[0].density, rounds, dense, ones))
                 break

@@ -148,6 +148,17 @@ class Experiment:
         return self._of(dense(self.rows))
 
     @property
+    def reference(self) -> Round:
+        """The dense round of an experiment that is known to have one.
+
+        Raises:
+            ValueError: it has none.
+        """
+        if (found := self.dense) is None:
+            raise ValueError(f"{self.name} has no dense round")
+        return found
+
+    @property
     def extreme(self) -> Round | None:
         """The sparsest ticket that wins on dev."""
         return self._of(winning(self.rows)[0])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lth.analysis.compare import Group, groups_of
 from lth.analysis.experiments import Experiment
-from lth.analysis.measure.specimens import Looked
+from lth.analysis.measure.specimens import Masks
 
 if TYPE_CHECKING:
     import optuna
@@ -31,7 +31,7 @@ class Analysis:
     resamples: int = RESAMPLES
     stability: bool = False  # whether barriers that are not in the cache are measured
     study: "optuna.Study | None" = None
-    masks: dict[str, Looked | None] = field(default_factory=dict)  # those that were read, by the key of the round
+    masks: Masks = field(default_factory=dict)  # those that were read, by the key of the round
 
     @cached_property
     def groups(self) -> list[Group]:

@@ -21,7 +21,7 @@ def body(one: Specimen, folder: Path | None = None) -> dict | None:
     ``ticket`` and ``dense`` are a `Change` each over the weights that the ticket keeps, ``ranks`` maps every
     parameter to the effective ranks of both.
     """
-    dense, init = one.experiment.dense, one.experiment.path / "init.safetensors"
+    dense, init = one.experiment.reference, one.experiment.path / "init.safetensors"
     inputs = {"version": VERSION, "round": one.round.row.key, "dense": dense.row.key}
     try:
         return remembered(
@@ -35,7 +35,7 @@ def _body(one: Specimen, file: Path) -> dict:
     from lth.store.ticket import read_init
 
     init, mask = read_init(file), one.round.mask()
-    trained, dense = one.round.weights(), one.experiment.dense.weights()
+    trained, dense = one.round.weights(), one.experiment.reference.weights()
     for what, tensors in (("init", init), ("round", trained), ("dense round", dense)):
         try:
             mask.check_fits(tensors, what)

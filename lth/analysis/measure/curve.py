@@ -32,7 +32,7 @@ def within(series: Sequence[Series], limit: float) -> tuple[list[Series], list[s
     kept, beyond = [], []
     for one in series:
         far = [n for n, wer in enumerate(one.y) if wer is not None and wer > limit > 0]
-        beyond += [f"{one.label} at {100 * one.x[n]:.1f} % ({100 * one.y[n]:.0f} %)" for n in far]
+        beyond += [f"{one.label} at {100 * float(one.x[n]):.1f} % ({100 * (one.y[n] or 0):.0f} %)" for n in far]
         inside = [n for n in range(len(one.y)) if n not in far]
         parts = {
             key: [getattr(one, key)[n] for n in inside]

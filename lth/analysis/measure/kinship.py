@@ -46,8 +46,10 @@ def pairs(experiments: Sequence[Experiment], masks: Callable[[Round], Packed | N
     found = []
     for a, b in combinations(experiments, 2):
         rounds = matched(a, b)
-        packed = [masks(one) for one in rounds] if rounds else []
-        shared = None if not packed or None in packed else overlap(*packed)
+        if rounds is None:
+            continue
+        first, second = masks(rounds[0]), masks(rounds[1])
+        shared = overlap(first, second) if first and second else None
         if shared is not None:
             found.append(Pair((a, b), rounds, shared))
     return found
@@ -58,12 +60,13 @@ def matched(first: Experiment, second: Experiment) -> tuple[Round, Round] | None
     choices = [(a, b) for a in _pruned(first) for b in _pruned(second)]
     if not choices or not (first.ticket and second.ticket):
         return None
+    middle = first.ticket.density * second.ticket.density
 
     def gap(pair: tuple[Round, Round]) -> float:
         return abs(math.log(pair[0].density / pair[1].density))
 
     def away(pair: tuple[Round, Round]) -> float:
-        return abs(math.log(pair[0].density * pair[1].density / (first.ticket.density * second.ticket.density)))
+        return abs(math.log(pair[0].density * pair[1].density / middle))
 
     close = [pair for pair in choices if gap(pair) <= math.log(CLOSE)] or [min(choices, key=gap)]
     return min(close, key=lambda pair: (round(away(pair), 6), gap(pair)))

@@ -35,7 +35,7 @@ class Heard:
 
 def heard(texts: Texts) -> Heard:
     """The alignment (Levenshtein, by jiwer, as for the WER) of all utterances of a set; there is at least one."""
-    aligned = jiwer.process_words(*(list(side) for side in zip(*texts.values(), strict=True)))
+    aligned = jiwer.process_words([said for said, _ in texts.values()], [heard for _, heard in texts.values()])
     words = {}
     parts = zip(texts, aligned.references, aligned.hypotheses, aligned.alignments, strict=True)
     for id, reference, hypothesis, chunks in parts:

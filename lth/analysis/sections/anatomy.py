@@ -14,8 +14,8 @@ def section(analysis: Analysis) -> Section | None:
     """Return the densities of the layers, and what became of signs, ranks and units; None without a ticket."""
     title = "Anatomy of the tickets"
     chosen, remarks = specimens(analysis.experiments)
-    seen = analysis.masks
-    found = [one for one in chosen if look(one.round, seen)]
+    seen = {one.title: looked for one in chosen if (looked := look(one.round, analysis.masks))}
+    found = [one for one in chosen if one.title in seen]
     if damaged := [one.experiment.name for one in chosen if one not in found]:
         remarks.append(f"The mask of {few(damaged)} cannot be read: python -m lth store do=verify says more.")
     if not found:
@@ -28,19 +28,19 @@ def section(analysis: Analysis) -> Section | None:
     return Section("anatomy", title, [_first(found, seen), *remarks], tables, charts)
 
 
-def _first(found: Sequence[Specimen], seen: Mapping[str, Looked | None]) -> str:
+def _first(found: Sequence[Specimen], seen: Mapping[str, Looked]) -> str:
     one = min(found, key=lambda one: one.round.density)
-    densities = seen[one.round.row.key].densities
-    least, most = min(densities, key=densities.get), max(densities, key=densities.get)
+    densities = seen[one.title].densities
+    least, most = (end(densities, key=lambda name: densities[name]) for end in (min, max))
     return (
         f"The sparsest ticket ({one.title}) keeps least of {least} ({100 * densities[least]:.2g} %) "
         f"and most of {most} ({100 * densities[most]:.3g} %)."
     )
 
 
-def _densities(found: Sequence[Specimen], seen: Mapping[str, Looked | None]) -> Heat:
-    parameters = list(dict.fromkeys(name for one in found for name in seen[one.round.row.key].densities))
-    values = [[seen[one.round.row.key].densities.get(name) for one in found] for name in parameters]
+def _densities(found: Sequence[Specimen], seen: Mapping[str, Looked]) -> Heat:
+    parameters = list(dict.fromkeys(name for one in found for name in seen[one.title].densities))
+    values = [[seen[one.title].densities.get(name) for one in found] for name in parameters]
     note = "Kept of every prunable parameter, in the model's order."
     return Heat("layers", "Where the weights are", parameters, [one.title for one in found], values, note=note)
 
@@ -54,10 +54,10 @@ def _ranks(bodies: Mapping[str, Mapping]) -> Heat:
     )
 
 
-def _units(found: Sequence[Specimen], seen: Mapping[str, Looked | None]) -> Table:
+def _units(found: Sequence[Specimen], seen: Mapping[str, Looked]) -> Table:
     columns = [Column("ticket"), Column("units", "count"), Column("nothing comes in", "count")]
     columns += [Column("nobody reads", "count"), Column("dead", "count")]
-    looked = [(one.title, seen[one.round.row.key]) for one in found]
+    looked = [(one.title, seen[one.title]) for one in found]
     rows = [[title, one.units, one.deaf, one.unread, one.dead] for title, one in looked]
     note = (
         "Units are filters, rows, and recurrent units with all their gates. Dead: no weight brings anything in, or no "

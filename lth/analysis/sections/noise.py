@@ -54,8 +54,8 @@ def answer(found: Sequence[Surface], split: str) -> list[str]:
         noisy = [row for row in noisy if row.difference is not None]
         if not noisy:
             continue
-        better = sum(row.difference_high < 0 for row in noisy)
-        worse = sum(row.difference_low > 0 for row in noisy)
+        better = sum((row.difference_high or 0) < 0 for row in noisy)
+        worse = sum((row.difference_low or 0) > 0 for row in noisy)
         said.append(
             f"On {split}, the {ticket} ticket has a lower WER than its dense network in {better} of {len(noisy)} "
             f"noises, a higher one in {worse}, and in {len(noisy) - better - worse} there is no evidence either way."

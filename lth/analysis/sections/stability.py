@@ -108,7 +108,7 @@ def twins(experiments: Sequence[Experiment]) -> list[Twins]:
         rest = {name: value for name, value in trained_from(played).items() if name != "seed"}
         same.setdefault(json.dumps(rest, sort_keys=True), []).append((one, played))
     return [
-        Twins(*zip(a, b, strict=True))
+        Twins((a[0], b[0]), (a[1], b[1]))
         for ones in same.values()
         for a, b in combinations(sorted(ones, key=lambda pair: pair[1].metrics["inputs"]["seed"]), 2)
     ]
@@ -193,17 +193,20 @@ def transcribed(pair: Twins) -> dict:
     if words := difference(theirs, {name: ours[name] for name in theirs}):
         raise UserError(f"{words}, so that what lies between them cannot be measured")
     found: dict[str, list] = {way: [] for way in WAYS}
-    for both in heard(setting, *(one.weights() for one in pair.rounds), ALPHAS):
+    first, second = (one.weights() for one in pair.rounds)
+    counts = []
+    for both in heard(setting, first, second, ALPHAS):
         for way, rows in zip(WAYS, both, strict=True):
             if rows is not None:
-                errors, words = word_errors([row["reference"] for row in rows], [row["hypothesis"] for row in rows])
+                errors, counted = word_errors([row["reference"] for row in rows], [row["hypothesis"] for row in rows])
+                counts = counted.tolist()
                 found[way].append(errors.tolist())
-    return {"words": words.tolist(), **{way: errors for way, errors in found.items() if errors}}
+    return {"words": counts, **{way: errors for way, errors in found.items() if errors}}
 
 
 def _answer(barriers: Mapping[str, Mapping[str, Interval]]) -> str:
     """By re-estimated statistics where there are any."""
-    values = {name: list(ways.values())[-1].value for name, ways in barriers.items()}
+    values = {name: list(ways.values())[-1].value or 0.0 for name, ways in barriers.items()}
     stable = sum(value <= STABLE for value in values.values())
     least, most = (100 * end(values.values()) for end in (min, max))
     if len(values) == 1:

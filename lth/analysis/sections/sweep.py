@@ -80,7 +80,7 @@ def _front(trials: Sequence[FrozenTrial]) -> Table:
 
 def _pareto(points: Sequence[tuple[float, float]], best: Sequence[FrozenTrial]) -> Chart:
     everyone = Series("trials", [x for x, _ in points], [y for _, y in points], style="points")
-    line = Series("front", *([value[n] for value in map(outcome, best)] for n in (0, 1)))
+    line = Series("front", [outcome(one)[0] for one in best], [outcome(one)[1] for one in best])
     axes = Axis("weights of the extreme ticket", "percent", log=True, reverse=True), Axis("its dev WER", "percent")
     return Chart("pareto", "Small and good", *axes, [everyone, line])
 
@@ -139,8 +139,7 @@ def _slices(done: Sequence[FrozenTrial]) -> list[Chart]:
 def _cost(trials: Sequence[FrozenTrial]) -> str:
     counts = {state: sum(one.state == state for one in trials) for state in TrialState}
     trained, reused = (sum(one.user_attrs.get(name, 0) for one in trials) for name in ("trained", "reused"))
-    ended = [one for one in trials if one.datetime_start and one.datetime_complete]
-    hours = sum((one.datetime_complete - one.datetime_start).total_seconds() for one in ended) / 3600
+    hours = sum(one.duration.total_seconds() for one in trials if one.duration) / 3600
     share = f" ({reused / (trained + reused):.0%})" if trained + reused else ""
     return (
         f"{len(trials)} trials: {counts[TrialState.COMPLETE]} finished, {counts[TrialState.PRUNED]} stopped early or "

@@ -1,6 +1,6 @@
 """The numbers behind a chart as a table, for readers who cannot see or point at it."""
 
-from lth.analysis.document import Chart, Column, Heat, Interval, Table
+from lth.analysis.document import Chart, Column, Heat, Table
 
 
 def values(part: Chart | Heat) -> Table:
@@ -10,9 +10,8 @@ def values(part: Chart | Heat) -> Table:
         return Table(part.name, part.title, columns, [[n, *row] for n, row in zip(part.rows, part.values, strict=True)])
     rows = []
     for series in part.series:
-        low, high, text = (given or [None] * len(series.x) for given in (series.low, series.high, series.text))
-        for x, y, *ends, said in zip(series.x, series.y, low, high, text, strict=True):
-            rows.append([series.label, x, Interval(y, *ends), said or ""])
+        for x, y, text in series.points():
+            rows.append([series.label, x, y, text])
     words = any(isinstance(x, str) for series in part.series for x in series.x)
     columns = [
         Column("series"),
