@@ -178,6 +178,6 @@ def damaged(folder: Path) -> str | None:
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether a full disk or quota is behind this error; safetensors only says so in its text."""
+    """Return whether a full disk or quota is behind this error; safetensors only says so in its text."""
     codes = (errno.ENOSPC, errno.EDQUOT)
     return getattr(error, "errno", None) in codes or any(f"os error {code})" in str(error) for code in codes)

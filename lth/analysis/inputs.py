@@ -35,7 +35,7 @@ class Analysis:
 
     @cached_property
     def groups(self) -> list[Group]:
-        """The experiments that may be compared with each other, the largest group first."""
+        """Return the experiments that may be compared with each other, the largest group first."""
         return self._compared[0]
 
     @property
@@ -45,7 +45,7 @@ class Analysis:
 
     @property
     def only(self) -> Experiment | None:
-        """The experiment, where there is just one."""
+        """Return the experiment, where there is just one."""
         return self.experiments[0] if len(self.experiments) == 1 else None
 
     @cached_property

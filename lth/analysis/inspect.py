@@ -16,7 +16,7 @@ from lth.store.store import verify
 
 
 def inspect(target: str | Path, outputs: str | Path = "outputs") -> dict[str, Any]:
-    """All that is known of an experiment, a round or a mask file, as one JSON-able document.
+    """Return all that is known of an experiment, a round or a mask file, as one JSON-able document.
 
     Densities and error rates are fractions. Every ``checksums`` is "ok" or a sentence that names the damage;
     what cannot be read of something damaged is left out.
@@ -36,7 +36,7 @@ def inspect(target: str | Path, outputs: str | Path = "outputs") -> dict[str, An
 
 
 def damage(found: Mapping[str, Any]) -> str | None:
-    """What the checksums of an inspected document say is wrong, in one sentence, or None."""
+    """Return what the checksums of an inspected document say is wrong, in one sentence, or None."""
     parts = [found, found.get("init", {}), *found.get("rounds", [])]
     wrong = [part["checksums"] for part in parts if part.get("checksums", SOUND) != SOUND]
     return f"{wrong[0]} ({len(wrong)} damaged in all)" if len(wrong) > 1 else next(iter(wrong), None)

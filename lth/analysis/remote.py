@@ -25,7 +25,7 @@ FILES = {"round": (*ROUND_FILES, "round.json"), "mask": ("mask.lth",)}
 
 
 def bring(project: str, entity: str | None, folder: Path, patterns: Sequence[str] | None = None) -> Path:
-    """Every experiment of a project into ``folder``: records and masks, not the trained weights.
+    """Bring every experiment of a project into ``folder``: records and masks, not the trained weights.
 
     A round that was brought before, and is whole, is not fetched again. What is in the folder and no longer wanted,
     or no longer in the project, goes.

@@ -58,7 +58,7 @@ def publish(
 
 
 def markdown(table: Table, rows: int = ROWS) -> str:
-    """A table as GitHub writes it; what could be taken for markup is not."""
+    """Return a table as GitHub writes it; what could be taken for markup is not."""
     cells = [column_texts([row[n] for row in table.rows], column.kind) for n, column in enumerate(table.columns)]
     lines = [[_plain(heading(column.name, column.kind)) for column in table.columns], ["---"] * len(table.columns)]
     for n in range(min(rows, len(table.rows))):

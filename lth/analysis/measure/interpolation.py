@@ -12,7 +12,7 @@ from lth.training.train import transcribe
 
 
 def between(first: Mapping[str, Tensor], second: Mapping[str, Tensor], alpha: float) -> dict[str, Tensor]:
-    """``(1 - alpha) * first + alpha * second``, statistics of normalisations too; the ends are the networks' own bits.
+    """Return ``(1 - alpha) * first + alpha * second``, normalisations' statistics too; the ends are the networks' bits.
 
     What is no fraction, such as a count of batches, is the first's.
     """
@@ -29,7 +29,7 @@ def between(first: Mapping[str, Tensor], second: Mapping[str, Tensor], alpha: fl
 def heard(
     setting: ExperimentSetup, first: Mapping[str, Tensor], second: Mapping[str, Tensor], alphas: Sequence[float]
 ) -> Iterator[tuple[list[dict], list[dict] | None]]:
-    """For every alpha the transcripts of dev: with the statistics as they are, and with re-estimated ones.
+    """Yield, for every alpha, the transcripts of dev: with the statistics as they are, and with re-estimated ones.
 
     An average of two networks' weights does not have the average of their statistics, so that those of batch
     normalisation are made anew; see `re_estimate`. None for a model without any.

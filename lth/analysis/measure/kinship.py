@@ -36,13 +36,13 @@ class Pair:
 
     @property
     def differ(self) -> tuple[str, ...]:
-        """The aspects in which the lotteries differ."""
+        """Return the aspects in which the lotteries differ."""
         a, b = self.experiments
         return tuple(name for name, of in ASPECTS.items() if of(a) != of(b))
 
 
 def pairs(experiments: Sequence[Experiment], masks: Callable[[Round], Packed | None]) -> list[Pair]:
-    """Every two lotteries with masks over the same parameters, at the densities that `matched` chooses."""
+    """Return every two lotteries with masks over the same parameters, at the densities that `matched` chooses."""
     found = []
     for a, b in combinations(experiments, 2):
         rounds = matched(a, b)
@@ -56,7 +56,7 @@ def pairs(experiments: Sequence[Experiment], masks: Callable[[Round], Packed | N
 
 
 def matched(first: Experiment, second: Experiment) -> tuple[Round, Round] | None:
-    """A pruned round of each: as dense as each other (within 5 %, or else as near as can be), near both tickets."""
+    """Return a pruned round of each, as dense as each other (within 5 %, else as near as can be), near both tickets."""
     choices = [(a, b) for a in _pruned(first) for b in _pruned(second)]
     if not choices or not (first.ticket and second.ticket):
         return None
@@ -73,7 +73,7 @@ def matched(first: Experiment, second: Experiment) -> tuple[Round, Round] | None
 
 
 def by_difference(found: Iterable[Pair]) -> dict[tuple[str, ...], list[Pair]]:
-    """Pairs by what their lotteries differ in, few differences first."""
+    """Sort pairs by what their lotteries differ in, few differences first."""
     kinds = defaultdict(list)
     for pair in found:
         kinds[pair.differ].append(pair)
@@ -82,7 +82,7 @@ def by_difference(found: Iterable[Pair]) -> dict[tuple[str, ...], list[Pair]]:
 
 
 def nearness(pair: Pair) -> float:
-    """The sparser density over the denser, in (0, 1]."""
+    """Return the sparser density over the denser, in (0, 1]."""
     low, high = sorted(one.density for one in pair.rounds)
     return low / high
 

@@ -106,7 +106,7 @@ def _parts(
     """WER by length and by speaker; and a sentence where it is not known who speaks."""
     title = f", {_who(one, played)}{title}"
     tables = [_by("length", _lengths(before), before, after, f"lengths{ending}", f"By length{title}")]
-    speaker = speakers(played.stored, one.corpus)
+    speaker = speakers(played.stored)
     if any(id not in speaker for id in before):
         return tables, [NO_SPEAKERS]
     if len({speaker[id] for id in before}) > 1:

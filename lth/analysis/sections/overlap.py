@@ -82,7 +82,7 @@ def _kinds(found: Sequence[Pair]) -> Table:
 
 
 def said(found: Sequence[Pair]) -> list[str]:
-    """A sentence about the masks of lotteries that differ in one thing only; and what noise changes, where it does."""
+    """Say what the masks of lotteries share that differ in one thing only; and what noise changes, where it does."""
     kinds = by_difference(found)
     single = {differ[0]: ones for differ, ones in kinds.items() if len(differ) == 1}
     if not single:

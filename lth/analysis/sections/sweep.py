@@ -47,7 +47,7 @@ def section(analysis: Analysis) -> Section | None:
 
 
 def outcome(trial: FrozenTrial) -> tuple[float, float]:
-    """(density, dev WER) of a trial's extreme ticket, both to be small."""
+    """Return (density, dev WER) of a trial's extreme ticket, both to be small."""
     found = trial.user_attrs["outcome"]
     return found[DENSITY], found[WER]
 
@@ -62,7 +62,7 @@ def front(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def hypervolume(points: Sequence[tuple[float, float]], corner: tuple[float, float]) -> float:
-    """The area that some point dominates, up to ``corner`` (Zitzler and Thiele 1998); both are to be small."""
+    """Return the area that some point dominates, up to ``corner`` (Zitzler and Thiele 1998); both are to be small."""
     area, ceiling = 0.0, corner[1]
     for x, y in sorted(points):  # one that another dominates lies at or above the ceiling
         if x < corner[0] and y < ceiling:

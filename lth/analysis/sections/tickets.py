@@ -35,7 +35,7 @@ def section(analysis: Analysis) -> Section:
 
 
 def lead(groups: Sequence[Group]) -> str:
-    """The answer in a sentence or two, about the group with most experiments."""
+    """Return the answer in a sentence or two, about the group with most experiments."""
     if not groups:
         return "There is nothing to compare: no experiment has a finished round in the store."
     group, name = groups[0], "test" if "test" in groups[0].sets else "dev"

@@ -57,7 +57,7 @@ def _only(written: list[Path], folder: Path, *endings: str) -> list[Path]:
 
 
 def file_name(name: str) -> str:
-    """A name as a file's: letters, digits, dots, dashes and underscores."""
+    """Return a name as a file's: letters, digits, dots, dashes and underscores."""
     return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "unnamed"
 
 

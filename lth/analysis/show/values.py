@@ -4,7 +4,7 @@ from lth.analysis.document import Chart, Column, Heat, Table
 
 
 def values(part: Chart | Heat) -> Table:
-    """Every point of a chart, or every cell of a heat map, as a table of the same name."""
+    """Return every point of a chart, or every cell of a heat map, as a table of the same name."""
     if isinstance(part, Heat):
         columns = [Column(part.y_label), *(Column(name, part.kind) for name in part.columns)]
         return Table(part.name, part.title, columns, [[n, *row] for n, row in zip(part.rows, part.values, strict=True)])
