@@ -52,9 +52,7 @@ def specimens(experiments: Sequence[Experiment]) -> tuple[list[TicketSample], li
     chosen = sorted(there, key=lambda pair: pair[1].density)[:MOST]
     remarks = []
     if gone := [pair[0].name for pair in lotteries if pair not in there]:
-        remarks.append(
-            f"The mask of {join_names(gone)} is gone from the store, and with it what it could say."
-        )
+        remarks.append(f"The mask of {join_names(gone)} is gone from the store, and with it what it could say.")
     if len(chosen) < len(there):
         remarks.append(
             f"The {MOST} sparsest tickets are looked into; {len(there) - MOST} more are left out: experiments= chooses."

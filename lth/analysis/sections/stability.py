@@ -146,9 +146,7 @@ def section(analysis: Analysis) -> Section | None:
         except UserError as error:
             text.append(f"{pair.name}: {error}.")
     if away := [pair.name for pair in found if not pair.there]:
-        text.append(
-            f"The trained weights of {join_names(away)} are not here: what lies between them is not known."
-        )
+        text.append(f"The trained weights of {join_names(away)} are not here: what lies between them is not known.")
     if waiting := sum(pair.there for pair in found) - len(curves) if not measure else 0:
         text.append(f"{waiting} more were not measured: stability=true does.")
     if not found and measure:

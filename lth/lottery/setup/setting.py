@@ -209,7 +209,8 @@ def prepare(config: DictConfig, known: str | None = None) -> ExperimentSetup:
     if config.trainer.threads:
         torch.set_num_threads(config.trainer.threads)
     device = hardware(config.trainer.accelerator, config.trainer.precision)
-    learning_rate(config.trainer), betas(config.trainer)  # they make sense, or nothing is begun
+    learning_rate(config.trainer)  # it makes sense, as do the betas, or nothing is begun
+    betas(config.trainer)
     noise, rooms = build_noise(config), make(Reverberation, config, "rir")
     perturbation = build_perturbation(config)
     features = make(Features, config, "features")
