@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lth.errors import UserError
-from lth.files import damaged, lock, read_json, read_jsonl, save_tensors, sync, write_sums, write_text
+from lth.files import SUMS, damaged, lock, read_json, read_jsonl, save_tensors, sync, write_sums, write_text
 
 if TYPE_CHECKING:  # torch takes seconds to import, and housekeeping does without
     from torch import Tensor
@@ -43,6 +43,8 @@ WAITING = "another process is training round %s; waiting for it"
 
 #: Raised by hand whenever a change to the code can change what a round computes; it enters every round's key.
 RESULT_VERSION = 2
+#: Of the record of a round that came back from W&B: what its files and weights must be if it is trained again.
+ORIGINAL_SUMS = "ORIGINAL_SUMS"
 
 
 class CorruptRound(UserError):
@@ -92,6 +94,12 @@ class StoredRound:
         from lth.store.maskfile import load_mask
 
         return load_mask(self.path / "mask.lth")[0]
+
+    @property
+    def sums(self) -> Path:
+        """Return the checksums that it was sealed with where it was trained, be it the record of a round."""
+        original = self.path / ORIGINAL_SUMS
+        return original if original.is_file() else self.path / SUMS
 
     @property
     def has_weights(self) -> bool:

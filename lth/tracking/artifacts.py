@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lth.store.store import StoredRound
+from lth.files import SUMS
+from lth.store.store import ORIGINAL_SUMS, StoredRound
 from lth.tracking.record import ArtifactRecord, RoundRecord
 
 #: The W&B type of each kind of artifact that a round may log; the kind is the end of the artifact's name.
@@ -82,7 +83,7 @@ def round_artifacts(
     if weights:
         artifacts.append(of_round("weights", [folder / "weights.safetensors"]))
     whole = {**plain, "uses": record.uses, "experiment": dict(about)}
-    artifacts.append(of_round("round", [folder / name for name in ROUND_FILES], whole))
+    artifacts.append(of_round("round", [stored.sums if name == SUMS else folder / name for name in ROUND_FILES], whole))
     return artifacts
 
 
@@ -101,7 +102,10 @@ def artifact_record(artifact: Artifact, record: RoundRecord, experiment: str, fo
         type=artifact.type,
         aliases=[record.run_id, *artifact.aliases],
         metadata={"experiment": experiment, **artifact.metadata},
-        files={file.name: os.path.relpath(file.resolve(), folder.resolve()) for file in artifact.files},
+        files={
+            SUMS if file.name == ORIGINAL_SUMS else file.name: os.path.relpath(file.resolve(), folder.resolve())
+            for file in artifact.files
+        },
         label=dict(artifact.label),
     )
 

@@ -289,4 +289,4 @@ def test_early_weights_are_only_looked_for_in_the_store(tmp_path):
     for of, there in places.items():
         round = StoredRound(tmp_path / "store/rounds/aa")
         (round.path / "metrics.json").write_text(json.dumps({"inputs": {"rewind": {"epoch": 1, "of": of}}}))
-        assert (round.point is not None) == there
+        assert (round.rewind_weights is not None) == there

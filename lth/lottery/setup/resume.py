@@ -19,7 +19,7 @@ from lth.lottery.setup.recorded import difference, relocate
 from lth.lottery.setup.start import Start
 from lth.store.folder import ExperimentFolder
 from lth.store.maskfile import load_mask
-from lth.store.store import Store, StoredRound, round_key, tensors_digest
+from lth.store.store import ORIGINAL_SUMS, Store, StoredRound, round_key, tensors_digest
 from lth.store.ticket import read_init
 from lth.tracking import fetch
 from lth.tracking.artifacts import ROUND_FILES
@@ -124,13 +124,13 @@ def bring(store: Store, key: str, remembered_round: RememberedRound) -> StoredRo
         _check_files(folder, sums.read_text(encoding="utf-8"), who)
         _check_key(folder, key, who)
         # What the weights must be if the round is trained again; `adding` writes the record's own checksums.
-        sums.unlink() if weights else sums.rename(folder / "ORIGINAL_SUMS")
+        sums.unlink() if weights else sums.rename(folder / ORIGINAL_SUMS)
     return store[key]
 
 
 def same_weights(record: StoredRound, again: StoredRound) -> bool:
     """Return whether a round that was trained again has the weights of the recorded one, bit for bit."""
-    digests = _digests((record.path / "ORIGINAL_SUMS").read_text(encoding="utf-8"))
+    digests = _digests((record.path / ORIGINAL_SUMS).read_text(encoding="utf-8"))
     return digests.get("weights.safetensors") == sha256(again.path / "weights.safetensors")
 
 

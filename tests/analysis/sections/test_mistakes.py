@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 
 import pytest
 
@@ -11,8 +10,6 @@ from lth.analysis.inputs import Analysis
 from lth.analysis.measure.statistics import mcnemar
 from lth.analysis.measure.words import changes, heard
 from lth.analysis.sections.mistakes import _lengths, section
-from lth.analysis.utterances import SPEAKERS
-from lth.speech.corpora.an4 import load as an4
 from lth.speech.wer import score
 from tests.analysis.folders import HEARD, REFERENCES, write_experiment
 
@@ -102,15 +99,3 @@ def test_gone_transcripts_are_said(tmp_path):
     said, found = tables(tmp_path)
     assert "50.0 % of the weights: transcripts of it or of its dense network are gone" in " ".join(said.text)
     assert set(found) == {"words_sparsest", "lengths_sparsest"}
-
-
-def test_speakers_by_the_ids_of_an4(an4_root):
-    corpus = an4(str(an4_root), False)
-    for cuts in corpus.splits().values():
-        assert all(SPEAKERS["an4"].search(cut.id)[1] == cut.supervisions[0].speaker for cut in cuts)
-
-
-def test_speakers_by_the_ids_of_the_built_in_corpus():
-    found = {id: SPEAKERS["synthetic"].search(id) for id in ("test-Mr-serious-0012", "dev-f4-0000")}
-    assert [match[1] for match in found.values()] == ["Mr-serious", "f4"]
-    assert re.search(SPEAKERS["librispeech"], "1272-128104-0003")[1] == "1272"
