@@ -153,7 +153,7 @@ class Lottery:
         self.tracker.close(extreme=extreme and extreme.round, best=best and best.round)
         self.folder.finish()
         console.print(summary_table(rows))
-        console.print(closing(self.folder, rows), markup=False, highlight=False, soft_wrap=True)
+        console.print(closing(self.folder, rows, self.display.trained), markup=False, highlight=False, soft_wrap=True)
         return rows
 
     def test_in_noise(self, rows: list[Row]) -> None:
