@@ -46,7 +46,7 @@ def transcribe(config: DictConfig) -> list[dict]:
             samples = read_recording(Path(file).expanduser())
             if len(files) > 1:
                 print(f"{file}: ", end="", flush=True)
-            with setting.machine.autocast():
+            with setting.device.autocast():
                 if config.stream:
                     rows.append(transcribe_stream(file, samples, recogniser, config.stream))
                 else:

@@ -41,7 +41,7 @@ def tune(config: DictConfig, console) -> dict:
     encoded_dev, texts = encode_dev(setting, recogniser)
 
     def wer(decoder) -> float:
-        with setting.machine.autocast():
+        with setting.device.autocast():
             hypotheses = [
                 text for encoded, lengths in encoded_dev for text in decoder(recogniser.model, encoded, lengths)
             ]
@@ -88,7 +88,7 @@ def encode_dev(setting, recogniser) -> tuple[list, list[str]]:
     import torch
 
     encoded, texts = [], []
-    with torch.no_grad(), setting.machine.autocast():
+    with torch.no_grad(), setting.device.autocast():
         for batch in setting.dev_batches():
             moved = {k: v.to(recogniser.device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
             encoded.append(recogniser(moved))

@@ -150,7 +150,7 @@ def fit(
         recogniser,
         mask_callback,
         Batches(setting.train_batches, setting.dev_batches()),
-        machine=setting.machine,
+        device=setting.device,
         folder=folder,
         epochs=span.epochs or options.max_epochs,
         begin=span.begin,
@@ -170,7 +170,7 @@ def evaluate(setting: ExperimentSetup, recogniser: Recogniser) -> list[dict]:
     return [
         {"set": name, **row}
         for name, batches in sets.items()
-        for row in transcribe(recogniser, batches, setting.machine)
+        for row in transcribe(recogniser, batches, setting.device)
     ]
 
 
