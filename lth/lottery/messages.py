@@ -1,6 +1,6 @@
 """What a lottery says on the terminal before, between and after its rounds."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 
 from rich.markup import escape
 
@@ -38,13 +38,8 @@ def emptied_warning(mask: Mask, before: Mask) -> str:
     return f"nothing is left of {some}: strategy=layerwise, or strategy.exclude=[{module}], would keep some of it"
 
 
-def closing(folder: ExperimentFolder, rows: Sequence[Row], trained: Set[int]) -> str:
-    """Say what it took, and where to look.
-
-    Args:
-        trained: the rounds that were trained in this call; what the experiment trained once is there already.
-    """
-    found = [row for row in rows if row.round not in trained]
-    reused = sum(row.reused for row in found)
-    before = f", {len(found) - reused} trained before" if len(found) > reused else ""
-    return f"{len(rows) - len(found)} rounds trained{before}, {reused} reused · {folder.path / 'report.html'}"
+def closing(folder: ExperimentFolder, rows: Sequence[Row]) -> str:
+    """Say what it took, and where to look."""
+    reused, earlier = sum(row.reused for row in rows), sum(row.earlier for row in rows)
+    before = f", {earlier} trained before" if earlier else ""
+    return f"{len(rows) - reused - earlier} rounds trained{before}, {reused} reused · {folder.path / 'report.html'}"

@@ -70,7 +70,7 @@ def _verdict_in_its_table(group: Group, win: Win) -> str:
     """The verdict on a ticket as its table has it: corrected for all that the table compares."""
     table = _over_seeds(group) if len(win.rounds) > 1 else _tickets(group)
     rows = [row for row in table.rows if row[0] == win.label and win.density in row] if table else []
-    return rows[0][-1] if rows else "not tested"
+    return str(rows[0][-1]) if rows else "not tested"
 
 
 def _tickets(group: Group) -> Table:
