@@ -143,7 +143,8 @@ def test_a_call_that_trains_nothing_does_not_say_that_it_did(finished, cache, tm
     again = play(outputs=tmp_path / "copy", cache=cache)
     assert "0 rounds trained, 3 trained before, 0 reused" in again.stdout and "epoch 2/2" not in again.stdout
     assert [row["reused"] for row in rows(tmp_path / "copy/demo")] == ["false"] * 3  # this experiment trained them
-    both = play("-m", "name=demo,demo-again", outputs=tmp_path / "copy", cache=cache)
+    both = play("hydra.mode=MULTIRUN", "name=demo,demo-again", outputs=tmp_path / "copy", cache=cache)
+    assert both.returncode == 0, both.stderr
     assert both.stdout.splitlines()[-1] == "2 experiments, 6 rounds: 0 trained, 6 reused"
     other = play("name=other", outputs=tmp_path / "copy", cache=cache)
     assert "0 rounds trained, 3 reused" in other.stdout
