@@ -7,9 +7,12 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lth.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: The config that users compose: beside the package in a checkout, inside it once installed.
 CONF = next(p for p in (Path(__file__).parent / "conf", Path(__file__).parents[1] / "conf") if p.is_dir())
@@ -149,6 +152,16 @@ def lock(path: Path, *, wait: bool = True, waiting: Callable[[], object] = lambd
         yield file.is_locked
     finally:
         file.release()
+
+
+def save_tensors(tensors: "Mapping[str, Tensor]", path: Path, metadata: dict[str, str] | None = None) -> None:
+    """Write tensors as safetensors, for whom the umask says: the library alone gives them to their owner only."""
+    from safetensors.torch import save_file  # imports torch, which most that import this do without
+
+    path.touch()
+    mode = path.stat().st_mode
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata=metadata)
+    path.chmod(mode)
 
 
 def write_sums(folder: Path) -> None:

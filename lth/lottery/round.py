@@ -5,10 +5,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from safetensors.torch import save_file
 from torch import Tensor
 
-from lth.files import write_jsonl
+from lth.files import save_tensors, write_jsonl
 from lth.lottery.rewinding import RoundSpec, TrainingSpan
 from lth.lottery.setup.setting import ExperimentSetup
 from lth.speech.batches import Batches
@@ -228,7 +227,7 @@ def write_round(
     history: list[dict],
 ) -> None:
     """Write the files of a finished round beside its mask."""
-    save_file(weights, folder / "weights.safetensors")
+    save_tensors(weights, folder / "weights.safetensors")
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1), encoding="utf-8")
     write_jsonl(folder / "hypotheses.jsonl", hypotheses)
     write_jsonl(folder / "history.jsonl", history)
