@@ -106,12 +106,12 @@ class Experiment:
 
     @property
     def train_noise(self) -> str:
-        """Return 'clean', 'level 0 to 0.5' or '0 to 20 dB': the noise of training."""
+        """Return 'clean', 'level 0 to 0.5', 'relative 0 to 0.5' or '0 to 20 dB': the noise of training."""
         noise = self.config.get("noise") or {}
         if noise.get("kind", "none") == "none" or "train" not in noise.get("apply_to", ["train"]):
             return "clean"
         strength = f"{noise.get('min', 0):g} to {noise.get('max', 0):g}"
-        return f"level {strength}" if noise["kind"] == "level" else f"{strength} dB"
+        return f"{strength} dB" if noise["kind"] == "snr" else f"{noise['kind']} {strength}"
 
     @cached_property
     def setting(self) -> tuple[str, str, tuple[str, ...]]:

@@ -17,7 +17,7 @@ def make(config: DictConfig) -> Path:
         UserError: a file that is not there, no text, or an order that is none.
     """
     from lth.decoding.language import LanguageModel
-    from lth.decoding.ngram import estimate, write_arpa
+    from lth.decoding.ngram import estimate, in_units, write_arpa
     from lth.lottery.setup.build import build
     from lth.speech.corpora.corpus import utterance_infos
 
@@ -29,17 +29,21 @@ def make(config: DictConfig) -> Path:
     out = Path(config.out or f"{config.outputs}/lm/{source}-{config.order}gram.arpa")
     started = time.perf_counter()
     sentences = list(lines(config.texts) if corpus is None else (one.text for one in utterance_infos(corpus.train)))
+    sentences, unit, remark = in_units(sentences, config.units)
     model = estimate(sentences, config.order, config.prune)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_arpa(model, out)
     sizes = ", ".join(f"{len(grams):,} {n}-grams" for n, grams in enumerate(model.probabilities, 1))
     words = sum(len(sentence.split()) for sentence in sentences)
-    print(f"{len(sentences):,} sentences, {words:,} words: {sizes}, in {time.perf_counter() - started:.1f} s")
+    print(f"{len(sentences):,} sentences, {words:,} {unit}s: {sizes}, in {time.perf_counter() - started:.1f} s")
+    if remark:
+        print(remark)
     read = LanguageModel(out, "out")
     if corpus is not None:
         dev = [one.text for one in utterance_infos(corpus.dev)]
+        dev = [" ".join(text) for text in dev] if unit == "character" else dev
         unknown = read.unknown(word for text in dev for word in text.split())
-        print(f"dev: perplexity {read.perplexity(dev):.1f} a word, {unknown:.1%} of the words unknown")
+        print(f"dev: perplexity {read.perplexity(dev):.1f} a {unit}, {unknown:.1%} of the {unit}s unknown")
     print(out)
     return out
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lth.decoding.options import check
 from lth.decoding.prefix import CTCPrefixes
 from lth.models.attention import KeyValue
 from lth.models.transformer import Transformer
@@ -48,7 +49,7 @@ class AttentionBeam:
         alpha, beta: of the language model, and of each word (a bonus where it is positive).
 
     Raises:
-        ValueError: no width, a weight outside [0, 1], a negative alpha.
+        ValueError: an option makes no sense.
     """
 
     families: tuple[str, ...] = ("attention",)
@@ -65,17 +66,14 @@ class AttentionBeam:
         alpha: float = 0.5,
         beta: float = 0.0,
     ):
-        if width < 1 or (candidates is not None and candidates < 1):
-            raise ValueError(f"width={width} and candidates={candidates} are at least 1")
-        if not 0 <= ctc_weight <= 1 or alpha < 0:
-            raise ValueError(f"ctc_weight={ctc_weight} lies from 0 to 1, alpha={alpha} is not negative")
+        check(width=width, ctc_weight=ctc_weight, candidates=candidates, lm=lm, alpha=alpha, beta=beta)
         self.tokens, self.width, self.ctc_weight = tokens, width, ctc_weight
         self.candidates = min(len(tokens) - 1, candidates or width + (width + 1) // 2)
         self.alpha, self.beta, self.lm = alpha, beta, None
         if lm is not None:
-            from lth.decoding.language import LanguageModel
+            from lth.decoding.language import model_for
 
-            self.lm = LanguageModel(lm)
+            self.lm = model_for(lm, tokens)
 
     @torch.no_grad()
     def __call__(self, model: Transformer, encoded: Tensor, lengths: Tensor) -> list[str]:

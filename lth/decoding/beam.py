@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from lth.decoding.language import LanguageModel
 from lth.decoding.lexicon import BLANK, SILENCE, names, space_of, spelled, vocabulary
+from lth.decoding.ngram import UNKNOWN
+from lth.decoding.options import check, check_spelling
 from lth.decoding.quiet import quiet
 from lth.errors import needs
 from lth.speech.tokens import Tokens
@@ -45,7 +47,7 @@ class Beam:
         processes: that decode; None: as many as torch has threads.
 
     Raises:
-        ValueError: an option makes no sense.
+        ValueError: an option makes no sense, or a hot word cannot be spelled.
         UserError: flashlight-text is not installed, or a file is not there, damaged, or holds no word that the tokens
             can spell.
     """
@@ -68,11 +70,13 @@ class Beam:
         boost: float = 5.0,
         processes: int | None = None,
     ):
-        if width < 1 or threshold <= 0 or alpha < 0 or (tokens_tried is not None and tokens_tried < 1):
-            raise ValueError("width and tokens_tried are at least 1, threshold is above 0 and alpha not negative")
+        check(width=width, threshold=threshold, tokens_tried=tokens_tried, alpha=alpha, beta=beta, boost=boost)
+        check(lm=lm, lexicon=lexicon, hotwords=hotwords, processes=processes)
         if hotwords and not lm:
             raise ValueError("hotwords are words among words: give lm too")
+        check_spelling(hotwords or (), tokens)
         self.tokens, self.space, self.processes = tokens, space_of(tokens), processes
+        self.between = " " if " " in tokens.characters else ""  # words, in the texts that the model learnt
         self.spellings = None
         if lm or lexicon:
             known = [*vocabulary(lm, lexicon), *(hotwords or ())]
@@ -109,7 +113,9 @@ class Beam:
         if not hypotheses:
             return ""
         best = hypotheses[0]
-        return " ".join(best.words) if self.spellings is not None else self.tokens.decode(best.tokens.tolist())
+        if self.spellings is None:
+            return self.tokens.decode(best.tokens.tolist())
+        return self.between.join(best.words)
 
     def _closed(self, emissions: Tensor) -> Tensor:
         """Append a silent frame, which completes the last word as a space between two words does."""
@@ -133,15 +139,16 @@ class Beam:
 def _search(names: list[str], spellings: dict[str, list[list[str]]] | None, **options) -> "CTCDecoder":
     from torchaudio.models.decoder import ctc_decoder
 
+    options |= {"blank_token": BLANK, "sil_token": SILENCE, "unk_word": UNKNOWN, "log_add": True}
     with TemporaryDirectory() as folder, quiet():
-        lexicon = None
-        if spellings is not None:
-            lexicon = Path(folder) / "lexicon.txt"
-            lines = (f"{word} {' '.join(spelling)}\n" for word, variants in spellings.items() for spelling in variants)
-            lexicon.write_text("".join(lines), encoding="utf-8")
-        return ctc_decoder(
-            lexicon and str(lexicon), names, blank_token=BLANK, sil_token=SILENCE, log_add=True, **options
-        )
+        if spellings is None:
+            return ctc_decoder(None, names, **options)
+        lexicon, numbers = Path(folder) / "lexicon.txt", Path(folder) / "words.txt"
+        lines = (f"{word} {' '.join(spelling)}\n" for word, variants in spellings.items() for spelling in variants)
+        lexicon.write_text("".join(lines), encoding="utf-8")
+        # Without it words are numbered as a hash map of C++ has them, which no language model of ours could know.
+        numbers.write_text("".join(f"{word}\n" for word in [*spellings, UNKNOWN]), encoding="utf-8")
+        return ctc_decoder(str(lexicon), names, lm_dict=str(numbers), **options)
 
 
 _adopted: Beam

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from lth.decoding.language import LanguageModel
 from lth.decoding.lexicon import space_of
+from lth.decoding.options import check
 from lth.errors import UserError
 from lth.speech.tokens import Tokens
 
@@ -29,7 +30,7 @@ class CTCDecode:
 
     Raises:
         UserError: ctcdecode is not installed, or the language model is damaged.
-        ValueError: a language model of words for tokens without a space.
+        ValueError: an option makes no sense, or there is a language model for tokens without a space.
     """
 
     families: tuple[str, ...] = ("ctc",)
@@ -46,6 +47,7 @@ class CTCDecode:
         beta: float = 0.0,
         processes: int | None = None,
     ):
+        check(width=width, tokens_tried=tokens_tried, lm=lm, alpha=alpha, beta=beta, processes=processes)
         try:
             from ctcdecode import CTCBeamDecoder  # pyright: ignore - the optional package, not this module
         except ImportError:

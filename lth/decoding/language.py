@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lth.errors import UserError, needs
+from lth.speech.tokens import Tokens
 
 if TYPE_CHECKING:
     import kenlm
@@ -73,3 +74,19 @@ class LanguageModel:
                 total, count = total + score, count + 1
             total, count = total + self.end(state), count + 1
         return math.exp(-total / count) if count else math.nan
+
+
+def model_for(path: str, tokens: Tokens) -> LanguageModel:
+    """Return the model of a search that completes words as ``tokens.begins_word`` says.
+
+    Raises:
+        UserError: as `LanguageModel`; or the tokens are characters without a space, each of which counts as a word,
+            and the model is one of other words.
+    """
+    model = LanguageModel(path)
+    if " " not in tokens.characters and not any(map(model.knows, tokens.symbols)):
+        raise UserError(
+            f"decoder.lm={path} knows none of the model's characters as words, which they are where texts have no "
+            "spaces: `python -m lth ngram units=character` makes a model of them"
+        )
+    return model

@@ -8,7 +8,7 @@ interpolated with the uniform distribution, which is where an unknown word gets 
 import logging
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,6 +88,39 @@ def estimate(sentences: Iterable[str], order: int, prune: int = 0) -> NGrams:
             interpolated[(UNKNOWN,)] = weights[()] * even
         probabilities.append(interpolated)
     return NGrams(probabilities, backoffs, discounts)
+
+
+def in_units(sentences: Sequence[str], unit: str | None) -> tuple[Sequence[str], str, str]:
+    """Write sentences with a space between the units that a model counts.
+
+    Args:
+        unit: "word", "character", or None: words where any sentence has a space, characters where none has.
+
+    Returns:
+        The sentences, the unit, and a remark for the user, which may be empty.
+
+    Raises:
+        UserError: characters of sentences with spaces, of which a search would not know where words end.
+    """
+    spaced = sum(len(sentence.split()) > 1 for sentence in sentences)
+    if unit not in (None, "word", "character"):
+        raise UserError(f"units={unit} is unknown: give word, character, or null")
+    if unit == "character" and spaced:
+        raise UserError(
+            f"units=character is for texts without spaces, and {spaced:,} of these have some: give units=word"
+        )
+    if not spaced and unit != "word" and any(len(sentence.strip()) > 1 for sentence in sentences):
+        said = (
+            "" if unit else "no sentence has a space: each character counts as a word (units=word for whole sentences)"
+        )
+        return [" ".join(sentence.strip()) for sentence in sentences], "character", said
+    alone = len(sentences) - spaced
+    said = (
+        f"{alone:,} of {len(sentences):,} sentences have no space, and each counts as one word"
+        if alone > spaced
+        else ""
+    )
+    return sentences, "word", said
 
 
 def write_arpa(model: NGrams, path: Path) -> None:

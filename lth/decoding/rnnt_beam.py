@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lth.decoding.options import check
 from lth.models.transducer import State, Transducer
 from lth.speech.tokens import Tokens
 
@@ -52,7 +53,7 @@ class RNNTBeam:
         alpha, beta: of the language model, and of each word (a bonus where it is positive).
 
     Raises:
-        ValueError: no width, no token of a frame, a negative alpha.
+        ValueError: an option makes no sense.
     """
 
     families: tuple[str, ...] = ("transducer",)
@@ -68,14 +69,13 @@ class RNNTBeam:
         alpha: float = 0.5,
         beta: float = 0.0,
     ):
-        if width < 1 or most < 1 or alpha < 0:
-            raise ValueError(f"width={width} and most={most} are at least 1, alpha={alpha} is not negative")
+        check(width=width, most=most, lm=lm, alpha=alpha, beta=beta)
         self.tokens, self.width, self.most = tokens, width, most
         self.alpha, self.beta, self.lm = alpha, beta, None
         if lm is not None:
-            from lth.decoding.language import LanguageModel
+            from lth.decoding.language import model_for
 
-            self.lm = LanguageModel(lm)
+            self.lm = model_for(lm, tokens)
 
     @torch.no_grad()
     def __call__(self, model: Transducer, encoded: Tensor, lengths: Tensor) -> list[str]:

@@ -12,7 +12,7 @@ class HotWords(CTCDecoderLM):
     """A language model for flashlight that gives ``alpha log p(word)``, and ``boost`` for each of the favoured words.
 
     Args:
-        words: by flashlight's numbers, which are those of the lexicon.
+        words: in the order in which the search has numbered them; what has a higher number can never be said.
     """
 
     def __init__(

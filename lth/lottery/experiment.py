@@ -6,7 +6,7 @@ Iterative magnitude pruning as in Frankle & Carbin (2019), on speech recognisers
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -172,7 +172,8 @@ class Lottery:
 
     def rows(self) -> list[Row]:
         """Return the rows of the rounds so far."""
-        return self.folder.rows()
+        trained = self.display.trained
+        return [replace(row, earlier=not row.reused and row.round not in trained) for row in self.folder.rows()]
 
     def inputs(self, ticket: RoundSpec) -> dict:
         """Return what a round's key is made of."""

@@ -40,5 +40,6 @@ def emptied_warning(mask: Mask, before: Mask) -> str:
 
 def closing(folder: ExperimentFolder, rows: Sequence[Row]) -> str:
     """Say what it took, and where to look."""
-    reused = sum(row.reused for row in rows)
-    return f"{len(rows) - reused} rounds trained, {reused} reused · {folder.path / 'report.html'}"
+    reused, earlier = sum(row.reused for row in rows), sum(row.earlier for row in rows)
+    before = f", {earlier} trained before" if earlier else ""
+    return f"{len(rows) - reused - earlier} rounds trained{before}, {reused} reused · {folder.path / 'report.html'}"

@@ -122,9 +122,9 @@ def run_trial(config: DictConfig, console: Console, report: Report | None = None
 
 
 def trained_and_reused(played: Sequence[Sequence[Row]]) -> tuple[int, int]:
-    """Count the rounds that were trained here, and those that were in the store."""
+    """Count the rounds that were trained in this call, and those that were in the store."""
     rows = [row for rows in played for row in rows]
-    reused = sum(row.reused for row in rows)
+    reused = sum(row.reused or row.earlier for row in rows)
     return len(rows) - reused, reused
 
 

@@ -76,5 +76,6 @@ class CharacterTokens:
         return " ".join("".join(self.symbols[t - 1] for t in tokens).split())
 
     def begins_word(self, token: int) -> bool:
-        """Tell whether this is the space, after which a word begins and before which one is complete."""
-        return token > 0 and self.symbols[token - 1] == " "
+        """Tell whether this is the space, after which a word begins and before which one is complete; in a language
+        without spaces every character is a word."""
+        return token > 0 and (self.symbols[token - 1] == " " or " " not in self.symbols)

@@ -20,7 +20,8 @@ class Row:
 
     `density` is kept / prunable weights, `density_total` kept / all parameters. `test_wer` and `test_cer` are
     those of the corpus's primary test set, `further` maps each other test set to its (WER, CER). `reused`:
-    found in the store. What was not measured is None.
+    found in the store, where another experiment had put it; `earlier`: trained by this one, but not in this call, which
+    no file says. What was not measured is None.
     """
 
     round: int
@@ -37,6 +38,7 @@ class Row:
     reused: bool
     key: str
     further: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    earlier: bool = False
 
     @classmethod
     def from_metrics(cls, metrics: Mapping[str, Any], number: int | None = None, *, reused: bool = False) -> "Row":
@@ -56,7 +58,7 @@ def set_names(tests: Iterable[str]) -> dict[str, str]:
     return {name: ("test" if n == 0 else "test-2" if name == "test" else name) for n, name in enumerate(tests)}
 
 
-COLUMNS = tuple(f.name for f in fields(Row) if f.name != "further")
+COLUMNS = tuple(f.name for f in fields(Row) if f.name not in ("further", "earlier"))
 
 
 def dense(rows: Iterable[Row]) -> Row | None:

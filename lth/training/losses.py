@@ -1,7 +1,7 @@
-"""The CTC loss, by whom it is computed: ``loss=ctc`` or ``loss=warpctc``.
+"""The CTC loss: ``loss=ctc`` and ``loss=warpctc`` by who computes it, ``loss=ctc_utterance`` by how it is averaged.
 
 Each takes (B, T', tokens) logits, their (B,) lengths, (B, L) tokens and their (B,) lengths, and returns the mean over
-the batch of the loss per token, in fp32 whatever the precision of the rest.
+the batch of the loss per token, or per utterance, in fp32 whatever the precision of the rest.
 """
 
 import torch
@@ -18,6 +18,16 @@ def ctc(
     as zero."""
     log_probabilities = logits.float().log_softmax(-1).transpose(0, 1)
     return F.ctc_loss(log_probabilities, tokens, lengths, token_lengths, zero_infinity=zero_infinity)
+
+
+def ctc_utterance(
+    logits: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: Tensor, *, zero_infinity: bool = False
+) -> Tensor:
+    """Compute the sum of the CTC losses of a batch over its number of utterances, as the reference systems do: `ctc`
+    times the length of a text, and so are its gradients."""
+    log_probabilities = logits.float().log_softmax(-1).transpose(0, 1)
+    total = F.ctc_loss(log_probabilities, tokens, lengths, token_lengths, reduction="sum", zero_infinity=zero_infinity)
+    return total / len(lengths)
 
 
 def warpctc(

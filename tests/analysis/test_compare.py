@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from lth.analysis.compare import groups_of, wins
+from lth.analysis.compare import Group, groups_of, wins
+from lth.analysis.document import Interval
 from lth.analysis.experiments import gather
 from lth.analysis.labels import label, labels
 from lth.analysis.measure import curve
@@ -112,6 +113,40 @@ def test_wins_are_judged_on_dev_and_differences_on_test(tmp_path):
     sentence = tickets.lead(groups)
     assert sentence.startswith("constant wins on digits at 50.0 % of the weights, test WER 33.3")
     assert "16.7" in sentence and "one seed" in sentence and "no evidence" in sentence
+
+
+@pytest.mark.parametrize(
+    ("p", "said", "trust"),
+    [
+        (0.03, "no evidence either way", "no evidence of a difference either way"),  # 0.06 by Holm over two tickets
+        (0.02, "better", "a difference beyond chance"),
+    ],
+)
+def test_the_first_sentence_says_what_its_table_says(tmp_path, monkeypatch, p, said, trust):
+    """The table corrects for all tickets that it compares; the sentence is one of them."""
+    monkeypatch.setattr(Group, "difference", lambda *_: (Interval(-0.02, -0.04, -0.001), p))
+    (one,) = experiments(tmp_path, "demo")
+    dense, best, extreme = one.rounds
+    best, extreme = (replace(r, row=replace(r.row, dev_wer=wer)) for r, wer in ((best, 0.1), (extreme, 0.2)))
+    object.__setattr__(one, "rounds", [dense, best, extreme])
+    groups, _ = groups_of([one], 200)
+    table = tickets._tickets(groups[0])
+    assert [(row[2], row[-2], row[-1]) for row in table.rows] == [("extreme", 2 * p, said), ("best", 2 * p, said)]
+    sentence = tickets.lead(groups)
+    assert sentence.startswith("constant wins on digits at 25.0 %") and sentence.endswith(f"one seed: {trust}.")
+
+
+def test_the_first_sentence_over_seeds_says_what_their_table_says(tmp_path, monkeypatch):
+    monkeypatch.setattr(Group, "difference", lambda *_: (Interval(-0.02, -0.04, -0.001), 0.03))
+    made = []
+    for seed in (0, 1):
+        (one,) = experiments(tmp_path, f"seed-{seed}")
+        rounds = [replace(r, row=replace(r.row, key=f"{r.row.key}-{seed}", dev_wer=0.2)) for r in one.rounds]
+        made.append(replace(one, rounds=rounds, config={**one.config, "seed": seed}))
+    groups, _ = groups_of(made, 200)
+    table = tickets._over_seeds(groups[0])
+    assert [row[-1] for row in table.rows] == ["no evidence either way"] * 2
+    assert "mean of 2 seeds: no evidence of a difference either way" in tickets.lead(groups)
 
 
 def test_nothing_wins_is_said(tmp_path):

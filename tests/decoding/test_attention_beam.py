@@ -5,6 +5,8 @@ import torch
 
 from lth.decoding.attention import best_tokens
 from lth.decoding.attention_beam import AttentionBeam
+from lth.decoding.ngram import estimate, write_arpa
+from lth.errors import UserError
 from lth.models.attention import key_mask
 from lth.models.transformer import Transformer
 from lth.speech.bpe import BPETokens
@@ -13,6 +15,7 @@ from lth.speech.tokens import CharacterTokens
 SIZES = {"channels": 4, "units": 16, "heads": 2, "feed_forward": 32, "encoder_layers": 1, "decoder_layers": 2}
 TOKENS = CharacterTokens(" AB")
 PIECES = BPETokens(["\u2581A", "B", "\u2581"])
+NO_SPACES = CharacterTokens("ABC")
 FRAMES = 3
 
 
@@ -54,7 +57,7 @@ def worth(model, encoded, text, ctc_weight, lm, alpha, beta, tokens=TOKENS):
     ctc = -torch.nn.functional.ctc_loss(scores, torch.tensor([text], dtype=torch.long), *lengths, reduction="sum")
     total = (1 - ctc_weight) * attention + (ctc_weight * ctc if ctc_weight else 0.0)
     state = lm.start if lm else None
-    for word in tokens.decode(text).split():
+    for word in tokens.decode(text) if tokens is NO_SPACES else tokens.decode(text).split():
         score, state = lm.word(state, word) if lm else (0.0, None)
         total += alpha * score + beta
     return float(total + (alpha * lm.end(state) if lm else 0.0))
@@ -76,6 +79,12 @@ def test_with_full_width_it_finds_the_best_of_all_texts(heard, ctc_weight, lm, b
     assert len(answers) > 1
 
 
+@pytest.mark.parametrize("ctc_weight", [0.0, 0.4, 1.0])
+@pytest.mark.parametrize("beta", [1.0, 2.0])
+def test_every_character_is_a_word_where_there_are_no_spaces(heard, ctc_weight, beta):
+    test_with_full_width_it_finds_the_best_of_all_texts(heard, ctc_weight, Words(), beta, NO_SPACES)
+
+
 def test_one_wide_and_without_ctc_it_is_greedy(heard):
     beam = AttentionBeam(TOKENS, "attention", width=1, candidates=3, ctc_weight=0.0)
     for model, encoded in heard:
@@ -92,6 +101,15 @@ def test_an_utterance_in_a_batch(heard):
     encoded, lengths = torch.randn(3, 9, 16), torch.tensor([9, 4, 6])
     alone = [beam(model, encoded[n : n + 1, :length], length[None])[0] for n, length in enumerate(lengths)]
     assert beam(model, encoded, lengths) == alone
+
+
+def test_a_model_of_other_words_is_refused_where_every_character_is_a_word(tmp_path):
+    for name, sentences in (("words", ["AB BA", "BA"]), ("characters", ["A B", "B B A"])):
+        write_arpa(estimate(sentences, 2), tmp_path / name)
+    AttentionBeam(NO_SPACES, "attention", lm=str(tmp_path / "characters"))
+    AttentionBeam(TOKENS, "attention", lm=str(tmp_path / "words"))
+    with pytest.raises(UserError, match=r"words knows none of the model's characters .* `python -m lth ngram"):
+        AttentionBeam(NO_SPACES, "attention", lm=str(tmp_path / "words"))
 
 
 @pytest.mark.parametrize("wrong", [{"width": 0}, {"ctc_weight": 1.5}, {"alpha": -1.0}, {"candidates": 0}])

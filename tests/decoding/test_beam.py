@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import random
 
 import pytest
 import torch
@@ -131,7 +132,74 @@ def test_bad_files_are_said(tmp_path, files, options, said):
         Beam(TOKENS, "ctc", **{key: str(tmp_path / name) for key, name in options.items()})
 
 
-@pytest.mark.parametrize("options", [{"width": 0}, {"alpha": -1.0}, {"threshold": 0}, {"hotwords": ["A"]}])
-def test_options_without_sense(options):
-    with pytest.raises(ValueError, match=r"width|hotwords"):
-        Beam(TOKENS, "ctc", **options)
+@pytest.fixture(scope="module", params=[10, 10_000])
+def many_words(request, tmp_path_factory):
+    """So many words, and a model of them that is far from even: whose score a word gets decides the text."""
+    draw = random.Random(request.param)
+    words: dict[str, None] = {}
+    while len(words) < request.param:
+        words["".join(draw.choices("ABCDEFGH", k=draw.randint(1, 6)))] = None
+    known, heavy = list(words), list(words)[:: max(1, len(words) // 40)]
+    sentences = [*known, *(" ".join(draw.choices(heavy, weights=range(1, len(heavy) + 1), k=4)) for _ in range(600))]
+    path = tmp_path_factory.mktemp("many") / "lm.arpa"
+    write_arpa(estimate(sentences, 2), path)
+    return known, path
+
+
+def test_hot_words_without_a_boost_change_nothing(many_words):
+    """Every word is scored as itself, in whatever order the library of the search keeps them."""
+    words, path = many_words
+    tokens, draw = CharacterTokens(" ABCDEFGH"), random.Random(1)
+    options = {"lm": str(path), "alpha": 1.0, "width": 50, "processes": 1}
+    plain = Beam(tokens, "ctc", **options)
+    hot = Beam(tokens, "ctc", **options, hotwords=draw.sample(words, 3), boost=0.0)
+    assert [hot.search.word_dict.get_entry(n) for n in range(len(hot.spellings))] == list(hot.spellings)
+    said = set()
+    for seed in range(40):
+        spelled = tokens.encode(" ".join(draw.choices(words, k=3))).tolist()
+        x = logits(2 * len(spelled), seed, tokens)
+        x[0, range(0, x.shape[1], 2), spelled] += 4.0
+        x[0, 1::2, 0] += 4.0
+        text = decode(hot, x)
+        assert text == decode(plain, x)
+        said.add(text)
+    assert len(said) > 30
+
+
+def test_every_word_can_be_hot_and_only_it_is_favoured(many_words):
+    """The sentence is worth its words; a boost is added to each of the favoured ones, also to the library's last."""
+    words, path = many_words
+    model, tokens = LanguageModel(path), CharacterTokens(" ABCDEFGH")
+    known = Beam(tokens, "ctc", lm=str(path), processes=1).search
+    last = known.word_dict.get_entry(len(words) - 1)
+    decoder = Beam(tokens, "ctc", lm=str(path), alpha=0.5, hotwords=[last], boost=7.0, width=50, processes=1)
+    for word in (last, words[0]):
+        x = 20 * torch.nn.functional.one_hot(
+            torch.tensor([[i for token in tokens.encode(word).tolist() for i in (token, 0)]]), len(tokens)
+        )
+        (best,) = decoder.search(decoder._closed(x[0].float().log_softmax(-1))[None])[0]
+        score, state = model.word(model.start, word)
+        expected = 0.5 * (score + model.end(state)) + 7.0 * (word == last)
+        assert best.words == [word] and best.score == pytest.approx(expected, abs=0.1)
+
+
+def test_words_of_a_language_without_spaces_are_joined_without_them(tmp_path):
+    tokens = CharacterTokens("你好世界谢们")
+    write_arpa(estimate(["你 好 世 界", "谢 谢 你 们", "你好 世界"] * 3, 2), tmp_path / "lm.arpa")
+    for text in ("你好世界", "谢谢你们"):
+        x = 12 * torch.nn.functional.one_hot(
+            torch.tensor([[i for token in tokens.encode(text).tolist() for i in (token, 0)]]), len(tokens)
+        )
+        for options in ({}, {"hotwords": ["世界", "谢"], "boost": 1.0}):
+            decoder = Beam(tokens, "ctc", lm=str(tmp_path / "lm.arpa"), processes=1, **options)
+            assert decode(decoder, x.float()) == text
+
+
+def test_hot_words_need_a_language_model():
+    with pytest.raises(ValueError, match=r"^hotwords are words among words: give lm too$"):
+        Beam(TOKENS, "ctc", hotwords=["A"])
+
+
+def test_a_hot_word_that_cannot_be_spelled_is_said(lm):
+    with pytest.raises(ValueError, match=r"^hotwords=\[A,ab\]: 'ab' cannot be spelled with the model's tokens \(A B\)"):
+        Beam(TOKENS, "ctc", lm=str(lm), hotwords=["A", "ab"])

@@ -4,12 +4,15 @@ import math
 import random
 
 import pytest
+import torch
 
 from lth.commands.ngram import make
+from lth.decoding.beam import Beam
 from lth.decoding.language import LanguageModel
-from lth.decoding.ngram import END, START, UNKNOWN, _discounts, estimate, write_arpa
+from lth.decoding.ngram import END, START, UNKNOWN, _discounts, estimate, in_units, write_arpa
 from lth.errors import UserError
 from lth.lottery.setup import names
+from lth.speech.tokens import CharacterTokens
 
 TOY = ["a b", "a c", "a b"]
 
@@ -123,6 +126,40 @@ def test_what_is_no_model_is_said_in_one_sentence(tmp_path, content, said):
 def test_texts_that_cannot_be_counted(sentences, said):
     with pytest.raises(UserError, match=said):
         estimate(sentences, 3)
+
+
+def test_characters_are_counted_where_no_text_has_a_space():
+    chinese = ["你好世界", " 谢谢 "]
+    assert in_units(chinese, "word") == (chinese, "word", "2 of 2 sentences have no space, and each counts as one word")
+    counted, unit, said = in_units(chinese, None)
+    assert (counted, unit) == (["你 好 世 界", "谢 谢"], "character") and said.startswith("no sentence has a space")
+    assert in_units(chinese, "character") == (counted, "character", "")
+    assert estimate(counted, 2).probabilities[0].keys() == {(c,) for c in (*"你好世界谢", END, UNKNOWN)}
+
+
+def test_texts_with_spaces_are_words_and_those_that_mix_are_said():
+    assert in_units(["a b", "c d", "a"], None) == (["a b", "c d", "a"], "word", "")
+    assert in_units(["你好 世界", "你好", "谢谢"], None)[1:] == (
+        "word", "2 of 3 sentences have no space, and each counts as one word"
+    )  # fmt: skip
+    with pytest.raises(UserError, match=r"^units=character is for texts without spaces, and 1 of these have some"):
+        in_units(["a b", "c"], "character")
+    with pytest.raises(UserError, match=r"^units=syllable is unknown: give word, character, or null"):
+        in_units(["a b"], "syllable")
+
+
+def test_the_command_on_chinese_and_the_beams_that_use_it(tmp_path, capfd):
+    """A perfect text stays perfect by every decoder that takes the model; CER 75 % once, for the spaces between."""
+    texts = ["你好世界", "谢谢你们", "世界你好"]
+    (tmp_path / "t.txt").write_text("\n".join(texts * 3))
+    make(names.compose([f"texts=[{tmp_path}/t.txt]", f"out={tmp_path}/lm.arpa"], "ngram"))
+    assert "9 sentences, 36 characters" in (said := capfd.readouterr().out) and "no sentence has a space" in said
+    tokens = CharacterTokens.of(texts)
+    for text in texts:
+        ids = [i for token in tokens.encode(text).tolist() for i in (token, 0)]
+        x = 12 * torch.nn.functional.one_hot(torch.tensor([ids]), len(tokens)).float()
+        beam = Beam(tokens, "ctc", lm=str(tmp_path / "lm.arpa"), processes=1)
+        assert beam(None, x, torch.tensor([len(ids)])) == [text]
 
 
 def test_the_command(tmp_path, capfd):

@@ -94,13 +94,14 @@ class Words:
         return -0.2 if state == "some" else -4.0
 
 
-def test_a_wide_beam_with_a_language_model_finds_the_best_text():
-    made, tokens, alpha, beta = model(3), CharacterTokens("a "), 0.8, 1.5
+@pytest.mark.parametrize("characters", ["a ", "ab"], ids=["with spaces", "every character a word"])
+def test_a_wide_beam_with_a_language_model_finds_the_best_text(characters):
+    made, tokens, alpha, beta = model(3), CharacterTokens(characters), 0.8, 1.5
     frames = 2 * torch.randn(3, 6)
     lm, scores = Words(), everything(made, frames, 2)
     for text in scores:
         state = lm.start
-        for word in tokens.decode(text).split():
+        for word in tokens.decode(text).split() if " " in characters else tokens.decode(text):
             score, state = lm.word(state, word)
             scores[text] += alpha * score + beta
         scores[text] += alpha * lm.end(state)
@@ -119,6 +120,6 @@ def test_a_beam_hears_an_utterance_alone_as_in_a_batch():
 
 
 def test_options_that_will_not_do():
-    for options in ({"width": 0}, {"most": 0}, {"alpha": -math.inf}):
-        with pytest.raises(ValueError, match="at least 1"):
-            RNNTBeam(CharacterTokens("ab"), "transducer", **options)
+    for name, value in (("width", 0), ("most", 0), ("alpha", -math.inf)):
+        with pytest.raises(ValueError, match=f"^{name}={value} is not a"):
+            RNNTBeam(CharacterTokens("ab"), "transducer", **{name: value})

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 
 import pytest
@@ -128,10 +129,25 @@ def test_killed_and_resumed_equals_never_killed(finished, cache, tmp_path, momen
     resumed = play(outputs=tmp_path, cache=cache)
     assert resumed.returncode == 0, resumed.stderr
     assert result(tmp_path / "demo") == result(finished[0] / "demo")
-    assert "3 rounds trained, 0 reused" in resumed.stdout
+    trained, before = map(
+        int, re.search(r"(\d) rounds trained, (\d) trained before, 0 reused", resumed.stdout).groups()
+    )
+    assert trained + before == 3 and trained == len(re.findall("epoch 2/2", resumed.stdout))
     if moment != "between rounds":  # it did not start that round again
         assert "epoch 2/2" in resumed.stdout and resumed.stdout.count("epoch 1/2") < 3
     assert not list((tmp_path / "store/partial").iterdir())
+
+
+def test_a_call_that_trains_nothing_does_not_say_that_it_did(finished, cache, tmp_path):
+    shutil.copytree(finished[0], tmp_path / "copy", symlinks=True)
+    again = play(outputs=tmp_path / "copy", cache=cache)
+    assert "0 rounds trained, 3 trained before, 0 reused" in again.stdout and "epoch 2/2" not in again.stdout
+    assert [row["reused"] for row in rows(tmp_path / "copy/demo")] == ["false"] * 3  # this experiment trained them
+    both = play("hydra.mode=MULTIRUN", "name=demo,demo-again", outputs=tmp_path / "copy", cache=cache)
+    assert both.returncode == 0, both.stderr
+    assert both.stdout.splitlines()[-1] == "2 experiments, 6 rounds: 0 trained, 6 reused"
+    other = play("name=other", outputs=tmp_path / "copy", cache=cache)
+    assert "0 rounds trained, 3 reused" in other.stdout
 
 
 def test_another_strategy_shares_the_dense_round(finished, cache):

@@ -48,4 +48,6 @@ def test_seeds():
 def test_what_was_trained_and_what_was_reused():
     played = [[DENSE, ticket(0.5, 0.1)], [ticket(1, 0.2, reused=True), ticket(0.5, 0.1)]]
     assert trained_and_reused(played) == (3, 1)
+    again = [[dataclasses.replace(row, earlier=not row.reused) for row in rows] for rows in played]
+    assert trained_and_reused(again) == (0, 4)  # the same command once more
     assert tally(2, 3, 1) == "2 experiments, 4 rounds: 3 trained, 1 reused"

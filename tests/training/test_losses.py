@@ -9,22 +9,48 @@ import torch
 
 from lth.errors import UserError
 from lth.lottery.setup.setting import prepare
-from lth.training.losses import ctc, warpctc
+from lth.training.losses import ctc, ctc_utterance, warpctc
 from tests.configs import TINY, compose
 
 LENGTHS, TOKENS, SIZES = torch.tensor([4, 3]), torch.tensor([[1, 2, 1], [2, 2, 0]]), torch.tensor([3, 2])
 
 
+def by_hand_of(logits, length, tokens):
+    """-log of the probability of every alignment of one text."""
+    x, total = logits.double().softmax(-1), 0.0
+    for path in itertools.product(range(x.shape[1]), repeat=length):
+        if [token for token, _ in itertools.groupby(path) if token] == tokens.tolist():
+            total += float(torch.stack([x[t, token] for t, token in enumerate(path)]).prod())
+    return -torch.tensor(total).log()
+
+
 def by_hand(logits):
-    """-log of the probability of every alignment of the text, per token, averaged over utterances."""
-    losses = []
-    for x, length, tokens, size in zip(logits.double().softmax(-1), LENGTHS, TOKENS, SIZES, strict=True):
-        total = 0.0
-        for path in itertools.product(range(x.shape[1]), repeat=int(length)):
-            if [token for token, _ in itertools.groupby(path) if token] == tokens[:size].tolist():
-                total += float(torch.stack([x[t, token] for t, token in enumerate(path)]).prod())
-        losses.append(-torch.tensor(total).log() / int(size))
+    """Per token, averaged over utterances."""
+    losses = [
+        by_hand_of(x, int(length), tokens[:size]) / int(size)
+        for x, length, tokens, size in zip(logits, LENGTHS, TOKENS, SIZES, strict=True)
+    ]
     return torch.stack(losses).mean()
+
+
+def test_per_utterance_it_is_the_sum_over_a_batch_by_the_number_of_its_utterances():
+    """Each utterance alone is the loss per token times its tokens; gradients of like texts differ by their length."""
+    logits = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    alone = [by_hand_of(x, int(length), tokens[:size]) for x, length, tokens, size in zip(
+        logits.detach(), LENGTHS, TOKENS, SIZES, strict=True)]  # fmt: skip
+    loss = ctc_utterance(logits, LENGTHS, TOKENS, SIZES)
+    assert loss.item() == pytest.approx(float(sum(alone)) / 2, rel=1e-5)
+    first = (logits[:1], LENGTHS[:1], TOKENS[:1], SIZES[:1])
+    (large,) = torch.autograd.grad(ctc_utterance(*first), logits)
+    (small,) = torch.autograd.grad(ctc(*first), logits)
+    torch.testing.assert_close(large, 3 * small)
+
+
+def test_per_utterance_an_impossible_text_counts_as_nothing():
+    logits, lengths = torch.zeros(2, 4, 3), torch.tensor([4, 1])
+    whole = ctc_utterance(logits[:1], lengths[:1], TOKENS[:1], SIZES[:1])
+    assert torch.isinf(ctc_utterance(logits, lengths, TOKENS, SIZES))
+    torch.testing.assert_close(ctc_utterance(logits, lengths, TOKENS, SIZES, zero_infinity=True), whole / 2)
 
 
 def stand_in():

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from lth.analysis.compare import CONTROLS, Group, by_density, flags, title_of, wins
+from lth.analysis.compare import CONTROLS, Group, Win, by_density, flags, title_of, wins
 from lth.analysis.document import Column, Interval, Section, Table
 from lth.analysis.experiments import Experiment, Round
 from lth.analysis.inputs import Analysis
@@ -48,14 +48,12 @@ def lead(groups: Sequence[Group]) -> str:
         near = f"; the best ticket keeps {percent(best.density)} of the weights" if best else ""
         return f"No ticket wins{on}: none reaches its dense network's dev WER{near}."
     win = found[0]
-    difference, p = group.difference(win.dense, win.rounds, name)
-    said = verdict(difference.value or 0.0, p)
     trust = {
         "better": "a difference beyond chance",
         "worse": "worse beyond chance on that set, though not on dev",
         "no evidence either way": "no evidence of a difference either way",
         "not tested": "which could not be tested",
-    }[said]
+    }[_verdict_in_its_table(group, win)]
     seeds = f", mean of {len(win.rounds)} seeds" if len(win.rounds) > 1 else ", one seed"
     wer, reference = _wer(group.mean(win.rounds, name)), _wer(group.mean(win.dense, name))
     sentence = f"{win.label} wins{on} at {percent(win.density)} of the weights, {name} WER {wer}"
@@ -66,6 +64,13 @@ def lead(groups: Sequence[Group]) -> str:
         if one.rounds and one.control in ("random", "fresh")
     ]
     return sentence + (f"; {'; '.join(compared)}." if compared else ".")
+
+
+def _verdict_in_its_table(group: Group, win: Win) -> str:
+    """The verdict on a ticket as its table has it: corrected for all that the table compares."""
+    table = _over_seeds(group) if len(win.rounds) > 1 else _tickets(group)
+    rows = [row for row in table.rows if row[0] == win.label and win.density in row] if table else []
+    return str(rows[0][-1]) if rows else "not tested"
 
 
 def _tickets(group: Group) -> Table:

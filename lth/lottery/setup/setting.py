@@ -178,12 +178,19 @@ def learning_rate(options: DictConfig) -> Callable[[float], float]:
         raise UserError(f"trainer.warmup={warmup} is no share of the training: it must be above 0 and below 1")
     match options.lr_schedule:
         case "annealed":
-            return functools.partial(schedule.annealed, epochs=options.max_epochs)
+            return functools.partial(schedule.annealed, epochs=options.max_epochs, factor=_anneal(options))
         case "transformer":
             return functools.partial(schedule.transformer, warmup=warmup or 0.05)
         case "one_cycle":
             return functools.partial(schedule.one_cycle, warmup=warmup) if warmup else schedule.one_cycle
     return schedule.fixed
+
+
+def _anneal(options: DictConfig) -> float:
+    anneal = options.get("anneal", 1.01)
+    if not isinstance(anneal, int | float) or isinstance(anneal, bool) or not 1 <= anneal <= 100:
+        raise UserError(f"trainer.anneal={anneal} is not what a rate can be divided by: give a number from 1 to 100")
+    return anneal
 
 
 def betas(options: DictConfig) -> tuple[float, float]:

@@ -1,4 +1,5 @@
-"""Noise injection: `level` adds U(min, max) times a raw noise, `snr` mixes at U(min, max) decibels.
+"""Noise injection: `level` adds U(min, max) times a raw noise, `relative` U(min, max) times a noise as strong as the
+utterance, `snr` mixes at U(min, max) decibels.
 
 Each call is a function of its arguments: what an utterance gets depends on its id, the epoch and the seed,
 never on the batch it came in, the worker that read it or how often training was resumed.
@@ -25,7 +26,7 @@ LOWEST = 20.0
 """Hertz: generated noise has nothing below it, or brown noise would have nearly all its power there."""
 GENERATED = "white pink brown 1"
 """Stands for the generated noise in a fingerprint: raise its number when a sample of that noise changes."""
-BOUNDS = {"level": (0.0, 100.0), "snr": (-100.0, 100.0)}
+BOUNDS = {"level": (0.0, 100.0), "relative": (0.0, 100.0), "snr": (-100.0, 100.0)}
 PARTS = ("all", "train", "test")
 
 
@@ -67,8 +68,9 @@ def cover(clip: np.ndarray, samples: int, position: float) -> np.ndarray:
 class NoiseInjection:
     """Noise for the raw samples of an utterance; the fields are the keys of conf/noise/.
 
-    kind: `none`; `level` (x + U(min, max) * noise, the formula of deepspeech.pytorch and so of Audio Lottery,
-        Ding et al., ICLR 2022); `snr` (mixed at U(min, max) dB, both powers being means over this utterance).
+    kind: `none`; `level` (x + U(min, max) * noise, the formula of Audio Lottery, Ding et al., ICLR 2022); `relative`
+        (x + U(min, max) * noise * rms(x) / rms(noise), the formula of deepspeech.pytorch, from which theirs was made:
+        a strength of 0.5 is 6 dB); `snr` (mixed at U(min, max) dB). Powers are means over this utterance.
     probability: of an utterance getting noise at all, drawn anew in each epoch of training.
     root: folder of recordings, searched with its subfolders; None generates white, pink and brown noise.
     seed: of the noise on dev and test sets, which are the same in every experiment that has it.
@@ -90,7 +92,7 @@ class NoiseInjection:
     part: str = "all"
     folders: Sequence[str] | None = None
 
-    kinds: ClassVar[tuple[str, ...]] = ("none", "level", "snr")
+    kinds: ClassVar[tuple[str, ...]] = ("none", "level", "relative", "snr")
 
     def __post_init__(self):
         if self.kind not in self.kinds:
@@ -131,7 +133,8 @@ class NoiseInjection:
     def __call__(self, samples: np.ndarray, *, split: str, utterance: str, epoch: int, seed: int) -> np.ndarray:
         """Add noise to samples, float32 (S,) with full scale 1 at 16 kHz; returns float32 (S,), not clipped.
 
-        Where no noise is due, and at `snr` where utterance or noise is silent, `samples` comes back itself.
+        Where no noise is due, and at `snr` and `relative` where utterance or noise is silent, `samples` comes back
+        itself.
         split: `train`, `dev`, or else a test set by any name. epoch and seed count in `train` only.
         """
         if self.kind == "none" or not applies_to(split, self.apply_to) or not len(samples):
@@ -141,7 +144,13 @@ class NoiseInjection:
             return samples
         noise = cover(self.clips[int(which * len(self.clips))], len(samples), where)
         strength = float(self.min + (self.max - self.min) * amount)
-        return samples + np.float32(strength) * noise if self.kind == "level" else _mix(samples, noise, strength)
+        if self.kind == "snr":
+            return _mix(samples, noise, strength)
+        if self.kind == "relative":
+            if not audio_energy(samples) or not audio_energy(noise):
+                return samples
+            strength *= float(np.sqrt(audio_energy(samples) / audio_energy(noise)))
+        return samples + np.float32(strength) * noise
 
     def fingerprint(self) -> str | None:
         """Return a sha256 of everything that can change what this does, None for `none`; file names do not count."""

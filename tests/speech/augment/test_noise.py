@@ -70,6 +70,28 @@ def test_level_by_hand(tmp_path):
     assert seen == {0, 1, 2}
 
 
+@pytest.mark.parametrize("level", [0.1, 0.5, 2.0])
+def test_relative_by_the_formula_of_deepspeech_pytorch(tmp_path, level):
+    """SeanNaren/deepspeech.pytorch 00989e6, deepspeech_pytorch/loader/data_loader.py lines 74 to 76, in doubles."""
+    clean = tone(0.5) * np.linspace(0.1, 1, RATE // 2, dtype=np.float32)
+    clip = np.random.default_rng(0).normal(0, 0.01, len(clean)).astype(np.float32)
+    noisy = NoiseInjection("relative", 1.0, level, level, root=folder(tmp_path / "n", clip=clip))(
+        clean, utterance="u", **TRAIN
+    )
+    data, noise = clean.astype(np.float64), clip.astype(np.float64)
+    noise_energy = np.sqrt(noise.dot(noise) / noise.size)
+    data_energy = np.sqrt(data.dot(data) / data.size)
+    np.testing.assert_allclose(noisy, data + level * noise * data_energy / noise_energy, atol=1e-6)
+    assert noisy.dtype == np.float32
+    assert snr_of(clean, noisy) == pytest.approx(20 * math.log10(1 / level), abs=0.01)
+
+
+def test_relative_is_as_strong_for_a_quiet_speaker_as_for_a_loud_one():
+    noise, clean = NoiseInjection("relative", 1.0, 0.2, 0.4), tone()
+    quiet, loud = (snr_of(gain * clean, noise(gain * clean, utterance="u", **TRAIN)) for gain in (0.01, 1.0))
+    assert quiet == pytest.approx(loud, abs=0.01)
+
+
 def test_level_does_not_depend_on_the_speech():
     noise, clean = NoiseInjection("level", 1.0, 0.2, 0.4), tone()
     quiet, loud = (noise(gain * clean, utterance="u", **TRAIN) - gain * clean for gain in (0.01, 1.0))
@@ -101,8 +123,10 @@ def test_silence_makes_no_nan(tmp_path):
     for utterance in (silent, np.full(RATE, 1e-30, np.float32)):
         noisy = NoiseInjection("snr", 1.0, -100, -100)(utterance, utterance="u", **TRAIN)
         np.testing.assert_array_equal(noisy, utterance)
+        noisy = NoiseInjection("relative", 1.0, 0.5, 0.5)(utterance, utterance="u", **TRAIN)
+        np.testing.assert_array_equal(noisy, utterance)
     root = folder(tmp_path / "n", silent=silent)
-    for kind in ("snr", "level"):
+    for kind in ("snr", "relative", "level"):
         noisy = NoiseInjection(kind, 1.0, 0, 0.5, root=root)(clean, utterance="u", **TRAIN)
         np.testing.assert_array_equal(noisy, clean)
     noisy = NoiseInjection("level", 1.0, 0.5, 0.5)(silent, utterance="u", **TRAIN)
