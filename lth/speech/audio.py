@@ -55,7 +55,7 @@ def probe(file: Path, where: str = "") -> Header:
     Raises UserError for a file that is missing, is no audio that libsndfile reads, or holds no samples.
     """
     with _opened(file, file, where) as (sound, stated):
-        frames = sum(map(len, _blocks(sound, 0, None, False))) if stated is None else stated
+        frames = sum(map(len, _blocks(sound, 0, None))) if stated is None else stated
     if frames == 0:
         raise UserError(f"{where}{file} holds no samples; replace it.")
     return Header(frames, sound.samplerate, sound.channels)
@@ -91,11 +91,7 @@ def decode(
         if channel is not None and channel >= sound.channels:
             raise UserError(f"{where}{file} has no channel {channel}; its {sound.channels} are counted from 0.")
         begin, frames, lead = _frames(rate, first, count)
-        can_seek = stated is not None and sound.seekable()
-        mono = [
-            block.mean(axis=1) if channel is None else block[:, channel]
-            for block in _blocks(sound, begin, frames, can_seek)
-        ]
+        mono = [block.mean(axis=1) if channel is None else block[:, channel] for block in _blocks(sound, begin, frames)]
     samples = np.concatenate([*mono, np.zeros(0, np.float32)])
     due = 0 if stated is None else stated - begin if frames is None else min(frames, stated - begin)
     if (due - len(samples)) * SAMPLING_RATE > SHORTER * rate:
@@ -135,9 +131,9 @@ def _frames(rate: int, first: int, count: int | None) -> tuple[int, int | None, 
     return begin, None if end is None else end - begin, first - before
 
 
-def _blocks(sound: soundfile.SoundFile, first: int, count: int | None, can_seek: bool) -> Iterator[np.ndarray]:
+def _blocks(sound: soundfile.SoundFile, first: int, count: int | None) -> Iterator[np.ndarray]:
     """Decode frames from `first` on, `count` of them or until there are no more, in blocks (N, channels)."""
-    at = sound.seek(min(first, sound.frames)) if can_seek and first else 0
+    at = sound.seek(min(first, sound.frames)) if first and sound.seekable() else 0
     end = math.inf if count is None else first + count
     while at < end:
         block = sound.read(int(min(BLOCK, end - at)), dtype="float32", always_2d=True)
@@ -147,18 +143,28 @@ def _blocks(sound: soundfile.SoundFile, first: int, count: int | None, can_seek:
         at += len(block)
 
 
+class _Sound(soundfile.SoundFile):
+    """Audio that is perhaps only to be read `forward`: soundfile seeks after every read where it can."""
+
+    forward = False
+
+    def seekable(self) -> bool:
+        return not self.forward and super().seekable()
+
+
 @contextmanager
 def _opened(source: Source, file: Path, where: str) -> Iterator[tuple[soundfile.SoundFile, int | None]]:
     """Open audio, together with the frames that its header states, None if none."""
     try:
         with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb", buffering=0) as data:
-            sound = soundfile.SoundFile(data if isinstance(source, bytes) else data.fileno(), closefd=False)
-            stated = None if sound.frames == UNSTATED else sound.frames
+            sound = _Sound(data if isinstance(source, bytes) else data.fileno(), closefd=False)
+            sound.forward = sound.frames == UNSTATED
             if sound.format == "MP3" and not _states_length(data):
                 sound.close()
-                sound, stated = soundfile.SoundFile(cast(Any, _Endless(data))), None
+                sound = _Sound(cast(Any, _Endless(data)))
+                sound.forward = True
             with sound:
-                yield sound, stated
+                yield sound, None if sound.forward else sound.frames
     except FileNotFoundError:
         raise UserError(f"{where}{file} does not exist; correct the path or add the file.") from None
     except (soundfile.SoundFileError, OSError, ValueError) as error:
