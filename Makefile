@@ -30,7 +30,7 @@ lint: $(VENV)/ready-dev  ## style, the direction of imports, types; what pre-com
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports --no-logo
-	$(VENV)/bin/basedpyright
+	$(VENV)/bin/basedpyright --pythonpath $(PY)
 
 bench: $(VENV)/ready  ## every benchmark, one JSON document each
 	@for module in training prune store tracking analysis anatomy scan streaming manifest; do $(PY) -m benchmarks.$$module || exit 1; done

@@ -35,7 +35,7 @@ def main() -> None:
         beam = names.compose([f"decoder={decoders[recogniser.model.family]}"]).decoder
     batches = list(setting.dev_batches())
     seconds = sum(batch["lengths"].sum().item() for batch in batches) / 16_000
-    with torch.no_grad(), setting.machine.autocast(), tempfile.TemporaryDirectory() as folder:
+    with torch.no_grad(), setting.device.autocast(), tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         heard = [recogniser(batch) for batch in batches]
         forward = time.perf_counter() - started

@@ -72,7 +72,7 @@ def speed(setting: ExperimentSetup, density: float) -> float:
             setting.recogniser(setting.init),
             KeepPruned(mask),
             Batches(setting.train_batches, setting.dev_batches()),
-            machine=setting.machine,
+            device=setting.device,
             folder=Path(folder),
             epochs=1,
             gradient_clip=options.gradient_clip,

@@ -7,9 +7,12 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lth.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: The config that users compose: beside the package in a checkout, inside it once installed.
 CONF = next(p for p in (Path(__file__).parent / "conf", Path(__file__).parents[1] / "conf") if p.is_dir())
@@ -61,12 +64,35 @@ def read_json(path: Path, remedy: str = "mend or remove it") -> dict:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, RecursionError, ValueError) as error:
         raise UserError(f"{path} is damaged ({error}): {remedy}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} is damaged (it holds no JSON object): {remedy}")
+    return content
+
+
+def read_yaml(path: Path, remedy: str = "mend or remove it") -> dict[str, Any]:
+    """Return the mapping in a YAML file; an empty one where there is no file.
+
+    Args:
+        remedy: what the user is told to do about a damaged file.
+
+    Raises:
+        UserError: the file is damaged or cannot be read; it is named.
+    """
+    import yaml  # most programs that import this read none
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} is damaged ({reason}): {remedy}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is damaged (it holds no mapping): {remedy}")
     return content
 
 
@@ -128,24 +154,14 @@ def lock(path: Path, *, wait: bool = True, waiting: Callable[[], object] = lambd
         file.release()
 
 
-def read_document(path: Path) -> dict[str, Any]:
-    """Return the mapping in a YAML or JSON file; an empty one where there is no such file.
+def save_tensors(tensors: "Mapping[str, Tensor]", path: Path, metadata: dict[str, str] | None = None) -> None:
+    """Write tensors as safetensors, for whom the umask says: the library alone gives them to their owner only."""
+    from safetensors.torch import save_file  # imports torch, which most that import this do without
 
-    Raises:
-        UserError: the file is damaged.
-    """
-    import yaml  # most programs that import this read none
-
-    read = json.loads if path.suffix == ".json" else yaml.safe_load
-    try:
-        found = read(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (ValueError, yaml.YAMLError):
-        found = None
-    if not isinstance(found, dict):
-        raise UserError(f"{path} is damaged: run the experiment again to rewrite it")
-    return found
+    path.touch()
+    mode = path.stat().st_mode
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata=metadata)
+    path.chmod(mode)
 
 
 def write_sums(folder: Path) -> None:
@@ -175,6 +191,6 @@ def damaged(folder: Path) -> str | None:
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether a full disk or quota is behind this error; safetensors only says so in its text."""
+    """Return whether a full disk or quota is behind this error; safetensors only says so in its text."""
     codes = (errno.ENOSPC, errno.EDQUOT)
     return getattr(error, "errno", None) in codes or any(f"os error {code})" in str(error) for code in codes)

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from lth.errors import UserError
-from lth.files import lock, read_json, read_jsonl, write_jsonl
+from lth.files import lock, read_json, read_jsonl, save_tensors, write_jsonl
 
 HOLD = """
 import sys, time
@@ -98,3 +99,14 @@ def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch, code):
         lock(tmp_path / "key"),
     ):
         raise AssertionError("not held")
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_tensors_are_for_whom_the_umask_says(tmp_path, mask, mode):
+    before = os.umask(mask)
+    try:
+        save_tensors({"a": torch.arange(6.0).reshape(2, 3).T}, tmp_path / "a.safetensors", {"tree": "x"})
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.safetensors").stat().st_mode & 0o777 == mode
+    assert torch.equal(load_file(tmp_path / "a.safetensors")["a"], torch.arange(6.0).reshape(2, 3).T)

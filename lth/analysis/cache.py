@@ -9,7 +9,7 @@ from lth.store.store import round_key
 
 
 def known(folder: Path | None, what: str, inputs: Mapping) -> dict | None:
-    """What is kept for these inputs; None where there is nothing, or nothing that can be read."""
+    """Return what is kept for these inputs; None where there is nothing, or nothing that can be read."""
     if folder is None:
         return None
     try:
@@ -19,7 +19,7 @@ def known(folder: Path | None, what: str, inputs: Mapping) -> dict | None:
 
 
 def remembered(folder: Path | None, what: str, inputs: Mapping, compute: Callable[[], dict]) -> dict:
-    """A JSON document: the one that is kept for these inputs, or else computed, and kept if there is a folder.
+    """Return a JSON document: the one that is kept for these inputs, or else computed, and kept if there is a folder.
 
     Args:
         what: names the kind of document.

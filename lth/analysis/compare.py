@@ -49,32 +49,32 @@ class Group:
         return dict(found)
 
     def errors(self, one: Round, name: str) -> Errors | None:
-        """Of a round on a set; rounds that experiments share are aligned once."""
+        """Return the wrong words of a round on a set; rounds that experiments share are aligned once."""
         if one.row.key not in self._errors:
             self._errors[one.row.key] = one.errors
         return self._errors[one.row.key].get(name)
 
     def bootstrap(self, errors: Errors) -> Bootstrap:
-        """The same resamples for all rounds that transcribed these utterances."""
+        """Return the same resamples for all rounds that transcribed these utterances."""
         if errors.ids not in self._bootstraps:
             self._bootstraps[errors.ids] = Bootstrap(errors.words, self.resamples)
         return self._bootstraps[errors.ids]
 
     def together(self, rounds: Sequence[Round], name: str) -> tuple[Bootstrap, np.ndarray] | None:
-        """(utterances, rounds) wrong words; None where hypotheses are gone or are of other utterances."""
-        found = [self.errors(one, name) for one in rounds]
-        if not found or any(one is None or one.ids != found[0].ids for one in found):
+        """Return (utterances, rounds) wrong words; None where hypotheses are gone or are of other utterances."""
+        found = [errors for one in rounds if (errors := self.errors(one, name))]
+        if not found or len(found) < len(rounds) or any(one.ids != found[0].ids for one in found):
             return None
         return self.bootstrap(found[0]), np.stack([one.errors for one in found], axis=1)
 
     def interval(self, one: Round, name: str) -> Interval:
-        """WER of a round on a set."""
+        """Return the WER of a round on a set."""
         return self.mean([one], name)
 
     def mean(self, rounds: Sequence[Round], name: str) -> Interval:
         """Mean WER of several seeds' rounds; with one of them its own."""
-        wers = [wer_of(one, name) for one in rounds]
-        value = None if None in wers else float(np.mean(wers))
+        wers = [wer for one in rounds if (wer := wer_of(one, name)) is not None]
+        value = float(np.mean(wers)) if len(wers) == len(rounds) else None
         pair = self.together(rounds, name)
         if pair is None or len(pair[0].words) < 2:
             return Interval(value)
@@ -82,18 +82,19 @@ class Group:
 
     def difference(self, first: Sequence[Round], second: Sequence[Round], name: str) -> tuple[Interval, float | None]:
         """Mean WER of ``second`` less that of ``first``, seed by seed, its interval and two-sided p-value."""
-        wers = [(wer_of(a, name), wer_of(b, name)) for a, b in zip(first, second, strict=True)]
-        value = None if any(None in pair for pair in wers) else float(np.mean([b - a for a, b in wers]))
-        pairs = self.together([*first, *second], name)
-        if pairs is None or len(pairs[0].words) < 2:
+        pairs = [(wer_of(a, name), wer_of(b, name)) for a, b in zip(first, second, strict=True)]
+        changes = [b - a for a, b in pairs if a is not None and b is not None]
+        value = float(np.mean(changes)) if len(changes) == len(pairs) else None
+        together = self.together([*first, *second], name)
+        if together is None or len(together[0].words) < 2:
             return Interval(value), None
-        bootstrap, errors = pairs
+        bootstrap, errors = together
         resampled = _resampled(bootstrap, errors[:, len(first) :] - errors[:, : len(first)])
         return Interval(value, *_ends(resampled)), p_value(resampled)
 
 
 def groups_of(experiments: Sequence[Experiment], resamples: int) -> tuple[list[Group], list[str]]:
-    """The groups, the largest first, and sentences about why they are apart; one without a round is in none."""
+    """Return the groups, the largest first, and sentences about why they are apart; one without a round is in none."""
     found: dict[tuple, list[Experiment]] = defaultdict(list)
     for one in experiments:
         if one.rounds and any(r.there for r in one.rounds):
@@ -115,12 +116,12 @@ class Win:
 
 
 def wins(group: Group) -> list[Win]:
-    """The sparsest winning ticket of every strategy, over its seeds where it has several; the sparsest first."""
+    """Return the sparsest winning ticket of every strategy, over its seeds where it has several; the sparsest first."""
     found = []
     for label, ones in group.lotteries.items():
-        dense = [one.dense for one in ones]
+        dense = [one.reference for one in ones]
         limit = sum(one.row.dev_wer for one in dense)
-        for rounds in reversed(by_density(ones).values()):
+        for rounds in reversed([*by_density(ones).values()]):
             if rounds[0].density < 1 and sum(one.row.dev_wer for one in rounds) <= limit:
                 found.append(Win(label, rounds[0].density, rounds, dense, ones))
                 break
@@ -128,14 +129,14 @@ def wins(group: Group) -> list[Win]:
 
 
 def wer_of(one: Round, name: str) -> float | None:
-    """A round's WER on dev, test or a further test set."""
+    """Return a round's WER on dev, test or a further test set."""
     if name in ("dev", "test"):
         return one.row.dev_wer if name == "dev" else one.row.test_wer
     return one.row.further.get(name, (None,))[0]
 
 
 def title_of(group: Group, groups: Sequence[Group]) -> str:
-    """What to add to a title where several corpora are analysed."""
+    """Return what to add to a title where several corpora are analysed."""
     return f", {group.corpus}" if len(groups) > 1 else ""
 
 
@@ -174,12 +175,12 @@ def _without(experiments: Sequence[Experiment]) -> list[str]:
 
 
 def flags(experiments: Sequence[Experiment]) -> list[str]:
-    """A sentence for every experiment that a reader must be warned of."""
+    """Return a sentence for every experiment that a reader must be warned of."""
     return [f"{one.name}: {'; '.join(one.flags)}." for one in experiments if one.flags]
 
 
 def by_density(experiments: Sequence[Experiment]) -> Mapping[str, list[Round]]:
-    """Rounds of several seeds that are as dense as each other, where every seed has one; the densest first."""
+    """Return rounds of several seeds that are as dense as each other, where every seed has one; the densest first."""
     found: dict[str, list[Round]] = defaultdict(list)
     for one in experiments:
         for played in one.rounds:

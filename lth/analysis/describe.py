@@ -7,7 +7,7 @@ from lth.analysis.labels import chosen
 
 
 def words(config: Mapping[str, Any]) -> dict[str, str]:
-    """What a reader wants to know first: corpus, model, noise, strategy and seed, as far as `config` says."""
+    """Return what a reader wants to know first: corpus, model, noise, strategy and seed, as far as `config` says."""
     known = {
         **{group: _part(config, "choices").get(group) for group in ("corpus", "model", "noise")},
         "strategy": strategy(config),
@@ -17,7 +17,7 @@ def words(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def strategy(config: Mapping[str, Any]) -> str:
-    """'layerwise, amount 0.2, ratios [1.1, 1, 0.9]': the words that were chosen, then the strategy's options."""
+    """Return 'layerwise, amount 0.2, ratios [1.1, 1, 0.9]': the words that were chosen, then the strategy's options."""
     options = {k: v for k, v in _part(config, "strategy").items() if not isinstance(v, Mapping) and v != []}
     return ", ".join([chosen(config), *(f"{name} {value}" for name, value in options.items())])
 

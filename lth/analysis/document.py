@@ -4,7 +4,7 @@ Every part of the analysis returns a `Section`; the terminal, CSV files, PNG and
 W&B report are made from the same sections, so they cannot disagree. Rates, densities and shares are fractions.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -86,6 +86,13 @@ class Series:
     text: Sequence[str] = ()
     style: Literal["line", "points", "dashed", "mark"] = "line"
     like: str = ""
+
+    def points(self) -> Iterator[tuple[float | str, Interval, str]]:
+        """Yield x, y with its interval, and the text of every point."""
+        unknown = [None] * len(self.x)
+        ends = zip(self.low or unknown, self.high or unknown, strict=True)
+        for x, y, (low, high), text in zip(self.x, self.y, ends, self.text or [""] * len(self.x), strict=True):
+            yield x, Interval(y, low, high), text
 
 
 @dataclass(frozen=True)

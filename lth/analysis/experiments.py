@@ -12,7 +12,7 @@ import numpy as np
 from lth.analysis.labels import label, labels
 from lth.analysis.utterances import transcripts
 from lth.errors import UserError
-from lth.files import read_document
+from lth.files import read_json, read_yaml
 from lth.speech.wer import word_errors
 from lth.store.rows import Row, dense, read_csv, set_names, winning
 from lth.store.store import RESULT_VERSION, StoredRound
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lth.tickets.mask import Mask
+
+
+#: What a user does about a damaged document of an experiment.
+AGAIN = "run the experiment again to rewrite it"
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Round:
 
     @property
     def there(self) -> bool:
-        """Whether its files are still in the store."""
+        """Return whether its files are still in the store."""
         return (self.stored.path / "metrics.json").is_file()
 
     @cached_property
@@ -102,7 +106,7 @@ class Experiment:
 
     @property
     def train_noise(self) -> str:
-        """'clean', 'level 0 to 0.5' or '0 to 20 dB': the noise of training."""
+        """Return 'clean', 'level 0 to 0.5' or '0 to 20 dB': the noise of training."""
         noise = self.config.get("noise") or {}
         if noise.get("kind", "none") == "none" or "train" not in noise.get("apply_to", ["train"]):
             return "clean"
@@ -127,12 +131,12 @@ class Experiment:
 
     @property
     def control(self) -> str | None:
-        """The kind of control this experiment is, None for a lottery."""
+        """Return the kind of control this experiment is, None for a lottery."""
         return self.about.get("control")
 
     @property
     def source(self) -> Mapping[str, Any] | None:
-        """Where its ticket came from: {"experiment": id, "name", "round", "key", "mask"}, as far as known."""
+        """Return where its ticket came from: {"experiment": id, "name", "round", "key", "mask"}, as far as known."""
         return self.about.get("source")
 
     @property
@@ -144,18 +148,29 @@ class Experiment:
         return self._of(dense(self.rows))
 
     @property
+    def reference(self) -> Round:
+        """Return the dense round of an experiment that is known to have one.
+
+        Raises:
+            ValueError: it has none.
+        """
+        if (found := self.dense) is None:
+            raise ValueError(f"{self.name} has no dense round")
+        return found
+
+    @property
     def extreme(self) -> Round | None:
-        """The sparsest ticket that wins on dev."""
+        """Return the sparsest ticket that wins on dev."""
         return self._of(winning(self.rows)[0])
 
     @property
     def best(self) -> Round | None:
-        """The ticket with the lowest dev WER."""
+        """Return the ticket with the lowest dev WER."""
         return self._of(winning(self.rows)[1])
 
     @property
     def ticket(self) -> Round | None:
-        """The extreme ticket, or else the best."""
+        """Return the extreme ticket, or else the best."""
         return self.extreme or self.best
 
     def _of(self, row: Row | None) -> Round | None:
@@ -163,7 +178,7 @@ class Experiment:
 
 
 def gather(outputs: Path, patterns: Sequence[str] | None = None) -> tuple[list[Experiment], list[str]]:
-    """The experiments under ``outputs``, labelled, and a sentence about each that cannot be read.
+    """Return the experiments under ``outputs``, labelled, and a sentence about each that cannot be read.
 
     Args:
         patterns: names to take, with ``*`` for anything; None takes all.
@@ -189,7 +204,7 @@ def gather(outputs: Path, patterns: Sequence[str] | None = None) -> tuple[list[E
 
 
 def read_experiment(folder: Path) -> Experiment:
-    """The experiment in a folder; rounds that are not finished are not there.
+    """Return the experiment in a folder; rounds that are not finished are not there.
 
     Raises:
         UserError: one of its documents is damaged.
@@ -198,12 +213,12 @@ def read_experiment(folder: Path) -> Experiment:
         sorted(read_csv(folder / "rounds.csv"), key=lambda row: row.round) if (folder / "rounds.csv").exists() else []
     )
     rounds = [Round(row, StoredRound(folder / "rounds" / f"round-{row.round:02d}")) for row in rows]
-    config, about = read_document(folder / "config.yaml"), read_document(folder / "experiment.json")
+    config, about = read_yaml(folder / "config.yaml", AGAIN), read_json(folder / "experiment.json", AGAIN)
     return Experiment(folder, config, about, rounds, flags=flags_of(config, about, rounds))
 
 
 def flags_of(config: Mapping, about: Mapping, rounds: Sequence[Round]) -> list[str]:
-    """What a reader must know of an experiment before its numbers."""
+    """Return what a reader must know of an experiment before its numbers."""
     planned = about.get("rounds", config.get("rounds", 0))
     flags = []
     if not about.get("finished"):

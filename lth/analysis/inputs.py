@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lth.analysis.compare import Group, groups_of
 from lth.analysis.experiments import Experiment
-from lth.analysis.measure.specimens import Looked
+from lth.analysis.measure.specimens import Masks
 
 if TYPE_CHECKING:
     import optuna
@@ -31,11 +31,11 @@ class Analysis:
     resamples: int = RESAMPLES
     stability: bool = False  # whether barriers that are not in the cache are measured
     study: "optuna.Study | None" = None
-    masks: dict[str, Looked | None] = field(default_factory=dict)  # those that were read, by the key of the round
+    masks: Masks = field(default_factory=dict)  # those that were read, by the key of the round
 
     @cached_property
     def groups(self) -> list[Group]:
-        """The experiments that may be compared with each other, the largest group first."""
+        """Return the experiments that may be compared with each other, the largest group first."""
         return self._compared[0]
 
     @property
@@ -45,7 +45,7 @@ class Analysis:
 
     @property
     def only(self) -> Experiment | None:
-        """The experiment, where there is just one."""
+        """Return the experiment, where there is just one."""
         return self.experiments[0] if len(self.experiments) == 1 else None
 
     @cached_property

@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from lth.analysis.describe import words
+from lth.analysis.experiments import AGAIN
 from lth.analysis.tables import SOUND
 from lth.errors import UserError
-from lth.files import SUMS, read_document
+from lth.files import SUMS, read_json, read_yaml
 from lth.store.maskfile import load_mask
 from lth.store.rows import Row, note
 from lth.store.store import verify
 
 
 def inspect(target: str | Path, outputs: str | Path = "outputs") -> dict[str, Any]:
-    """All that is known of an experiment, a round or a mask file, as one JSON-able document.
+    """Return all that is known of an experiment, a round or a mask file, as one JSON-able document.
 
     Densities and error rates are fractions. Every ``checksums`` is "ok" or a sentence that names the damage;
     what cannot be read of something damaged is left out.
@@ -35,7 +36,7 @@ def inspect(target: str | Path, outputs: str | Path = "outputs") -> dict[str, An
 
 
 def damage(found: Mapping[str, Any]) -> str | None:
-    """What the checksums of an inspected document say is wrong, in one sentence, or None."""
+    """Return what the checksums of an inspected document say is wrong, in one sentence, or None."""
     parts = [found, found.get("init", {}), *found.get("rounds", [])]
     wrong = [part["checksums"] for part in parts if part.get("checksums", SOUND) != SOUND]
     return f"{wrong[0]} ({len(wrong)} damaged in all)" if len(wrong) > 1 else next(iter(wrong), None)
@@ -52,7 +53,7 @@ def _find(target: str | Path, outputs: Path) -> Path:
 
 
 def _experiment(path: Path) -> dict[str, Any]:
-    about = read_document(path / "experiment.json")
+    about = read_json(path / "experiment.json", AGAIN)
     rounds = []
     for number in range(len(about.get("keys", []))):
         part = _ticket(path / "rounds" / f"round-{number:02d}" / "mask.lth")
@@ -65,7 +66,7 @@ def _experiment(path: Path) -> dict[str, Any]:
         "kind": "experiment",
         "path": str(path),
         **{key: value for key, value in about.items() if not isinstance(value, list | dict)},
-        "setting": words(read_document(path / "config.yaml")),
+        "setting": words(read_yaml(path / "config.yaml", AGAIN)),
         "init": {
             "digest": about.get("init"),
             "checksums": _init_checksums(path / "init.safetensors"),
@@ -84,7 +85,7 @@ def _ticket(file: Path) -> dict[str, Any]:
     }
     try:
         mask, meta = load_mask(file)
-        metrics = read_document(file.parent / "metrics.json")
+        metrics = read_json(file.parent / "metrics.json")
     except UserError as error:
         if found["checksums"] == SOUND:
             found["checksums"] = str(error)
@@ -123,11 +124,11 @@ def _where(round_folder: Path) -> tuple[Path | None, int]:
     listed = {}
     for path in users:
         with contextlib.suppress(UserError):  # some other experiment's document is damaged
-            about = read_document(path / "experiment.json")
+            about = read_json(path / "experiment.json", AGAIN)
             if stored.name in about.get("keys", []):
                 listed[path] = (about["keys"].index(stored.name), about.get("id"))
     with contextlib.suppress(UserError):
-        trained_by = read_document(stored / "metrics.json").get("trained_by")
+        trained_by = read_json(stored / "metrics.json").get("trained_by")
         for path, (number, id) in listed.items():
             if path == linked.parents[1] or id == trained_by:
                 return path, number
@@ -140,8 +141,8 @@ def _origin(experiment: Path, number: int) -> dict[str, Any]:
     if number > 0:
         with contextlib.suppress(UserError):
             previous = load_mask(experiment / "rounds" / f"round-{number - 1:02d}" / "mask.lth")[0].digest()
-    name = read_document(experiment / "experiment.json").get("name", experiment.name)
-    setting = words(read_document(experiment / "config.yaml"))
+    name = read_json(experiment / "experiment.json", AGAIN).get("name", experiment.name)
+    setting = words(read_yaml(experiment / "config.yaml", AGAIN))
     return {"experiment": name, "round": number, **setting, "previous_mask": previous}
 
 

@@ -16,6 +16,6 @@ def points(difference: Interval) -> str:
     return f"{value} points" + (f", 95 % interval {' to '.join(ends)}" if all(ends) else "")
 
 
-def few(names: Sequence[str], most: int = 3) -> str:
-    """'a, b, c and 4 more'"""
+def join_names(names: Sequence[str], most: int = 3) -> str:
+    """Join names: 'a, b, c and 4 more'."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -6,26 +6,26 @@ import shutil
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from lth.errors import UserError
-from lth.files import SUMS, read_document, write_text
+from lth.files import SUMS, read_json, write_text
 from lth.store.rows import Row, write_csv
 from lth.tracking.artifacts import ROUND_FILES
 from lth.tracking.fetch import asking, connect
 from lth.tracking.remember import RUN_ID, RememberedRound, artifacts_of
 
 if TYPE_CHECKING:
-    import wandb
+    from wandb.apis.public import Run
 
 NAME = re.compile(r"[\w.-]+")
 FILES = {"round": (*ROUND_FILES, "round.json"), "mask": ("mask.lth",)}
 
 
 def bring(project: str, entity: str | None, folder: Path, patterns: Sequence[str] | None = None) -> Path:
-    """Every experiment of a project into ``folder``: records and masks, not the trained weights.
+    """Bring every experiment of a project into ``folder``: records and masks, not the trained weights.
 
     A round that was brought before, and is whole, is not fetched again. What is in the folder and no longer wanted,
     or no longer in the project, goes.
@@ -40,12 +40,14 @@ def bring(project: str, entity: str | None, folder: Path, patterns: Sequence[str
     api = connect(folder, what)
     where = f"{entity or api.default_entity}/{project}"
     with asking(what):
-        runs = [run for run in api.runs(where, filters={"jobType": "round"}) if RUN_ID.fullmatch(run.id)]
+        runs = [
+            (run, found) for run in api.runs(where, filters={"jobType": "round"}) if (found := RUN_ID.fullmatch(run.id))
+        ]
     if not runs:
         raise UserError(f"{what}: {where} holds no round of an experiment")
-    experiments: dict[str, dict[int, wandb.apis.public.Run]] = {}
-    for run in runs:
-        experiment, number = RUN_ID.fullmatch(run.id).groups()
+    experiments: dict[str, dict[int, Run]] = {}
+    for run, found in runs:
+        experiment, number = found.groups()
         experiments.setdefault(experiment, {})[int(number)] = run
     names = {own: _name(of[min(of)], where) for own, of in experiments.items()}
     for pattern in patterns or ():
@@ -62,14 +64,14 @@ def bring(project: str, entity: str | None, folder: Path, patterns: Sequence[str
     return folder
 
 
-def _name(run: "wandb.apis.public.Run", where: str) -> str:
-    name = run.name.rpartition("-round-")[0]
+def _name(run: "Run", where: str) -> str:
+    name = str(run.name).rpartition("-round-")[0]
     if not NAME.fullmatch(name) or set(name) == {"."}:
         raise UserError(f"{where}: an experiment there is called {name!r}, which is no folder name")
     return name
 
 
-def _experiment(api: "wandb.Api", where: str, name: str, own: str, runs: dict, home: Path) -> None:
+def _experiment(api: Any, where: str, name: str, own: str, runs: dict, home: Path) -> None:
     """One experiment's folder."""
     rows, keys, label = [], [], {}
     for number in range(max(runs) + 1):
@@ -92,8 +94,8 @@ def _experiment(api: "wandb.Api", where: str, name: str, own: str, runs: dict, h
             if number == 0 and "init" in found:
                 remembered.fetch("init", "init.safetensors", home)
             write_text(whole, run.id)
-        metrics = read_document(there / "metrics.json")
-        label = read_document(there / "round.json")
+        metrics = read_json(there / "metrics.json")
+        label = read_json(there / "round.json")
         rows.append(Row.from_metrics(metrics, number, reused=metrics["trained_by"] != label["experiment"]["id"]))
         keys.append(label["key"])
     if not rows:
@@ -122,6 +124,7 @@ def _resolved(config: dict) -> dict:
     from omegaconf import OmegaConf
 
     from lth.lottery.setup.names import check_recorded
+    from lth.lottery.setup.plain import plain
 
     check_recorded(config, "source=wandb")
-    return OmegaConf.to_container(OmegaConf.create(config), resolve=True)
+    return plain(OmegaConf.create(config))

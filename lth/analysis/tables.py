@@ -89,5 +89,5 @@ def _short(checksums: str) -> str:
 
 
 def printable(text: object) -> str:
-    """A name out of somebody's file, fit for a terminal: no control sequence gets through."""
+    """Return a name out of somebody's file, fit for a terminal: no control sequence gets through."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))

@@ -4,7 +4,6 @@ Transcripts are a mapping: "dev", "test" (the corpus's primary test set) or the 
 utterance id -> (reference, hypothesis).
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -16,12 +15,6 @@ from lth.store.rows import set_names
 from lth.store.store import StoredRound
 
 Transcripts = Mapping[str, Mapping[str, tuple[str, str]]]
-#: How corpora write the speaker into an utterance's id.
-SPEAKERS = {
-    "an4": re.compile(r"-([^-]+)-"),
-    "librispeech": re.compile(r"^(\d+)-"),
-    "synthetic": re.compile(r"^[^-]+-(.+)-\d+$"),
-}
 
 
 @dataclass(frozen=True)
@@ -36,7 +29,7 @@ class Example:
 
 
 def transcripts(stored: StoredRound) -> Transcripts:
-    """The transcripts of a round, nothing if its files are gone."""
+    """Return the transcripts of a round, nothing if its files are gone."""
     found: dict[str, dict[str, tuple[str, str]]] = {}
     if not (stored.path / "hypotheses.jsonl").is_file():
         return found
@@ -46,20 +39,15 @@ def transcripts(stored: StoredRound) -> Transcripts:
     return {names[name]: texts for name, texts in found.items()}
 
 
-def speakers(stored: StoredRound, corpus: str) -> dict[str, str]:
-    """Who says each utterance, by its id; rounds from before that was noted tell it by the corpus's ids, or not."""
+def speakers(stored: StoredRound) -> dict[str, str]:
+    """Return who says each utterance, by its id, as far as the corpus knows; nothing if the round's files are gone."""
     if not (stored.path / "hypotheses.jsonl").is_file():
         return {}
-    found = {}
-    for row in stored.hypotheses():
-        spelt = SPEAKERS[corpus].search(row["id"]) if corpus in SPEAKERS else None
-        if speaker := row.get("speaker") or (spelt and spelt[1]):
-            found[row["id"]] = speaker
-    return found
+    return {row["id"]: row["speaker"] for row in stored.hypotheses() if row.get("speaker")}
 
 
 def examples(dense: Transcripts, ticket: Transcripts, each_way: int = 3) -> list[Example]:
-    """The utterances whose number of wrong words changed most, those that got worse first; test, else dev."""
+    """Return the utterances whose number of wrong words changed most, those that got worse first; test, else dev."""
     name = next((name for name in ("test", "dev") if name in dense and name in ticket), None)
     if name is None:
         return []

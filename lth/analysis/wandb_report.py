@@ -3,6 +3,7 @@
 import contextlib
 import io
 from collections.abc import Sequence
+from typing import Any
 
 from lth.analysis.document import Section, Table
 from lth.analysis.experiments import Experiment
@@ -35,27 +36,29 @@ def publish(
     with asking(what), contextlib.redirect_stderr(io.StringIO()):
         with needs("report", "report=wandb"):
             import wandb
-            import wandb_workspaces.reports.v2 as wr
+            import wandb_workspaces.reports.v2 as reports
+
+        wr: Any = reports  # its own types say that it exports nothing
 
         api = wandb.Api(timeout=30)
-        entity = entity or api.default_entity
-        report = wr.Report(project=project, entity=entity, title=title, description=lead)
+        owner = entity or api.default_entity or ""
+        report = wr.Report(project=project, entity=owner, title=title, description=lead)
         report.blocks = [
             wr.P(lead),
             wr.TableOfContents(),
-            *_panels(wr, experiments, entity, project),
-            *_lineage(wr, experiments, entity, project),
+            *_panels(wr, experiments, owner, project),
+            *_lineage(wr, experiments, owner, project),
             *(block for section in sections for block in _section(wr, section, lead)),
         ]
         with contextlib.suppress(ValueError):  # there is no such project yet: saving makes it
-            if known := next((r for r in api.reports(f"{entity}/{project}") if r.display_name == title), None):
+            if known := next((r for r in api.reports(f"{owner}/{project}") if r.display_name == title), None):
                 report.id, report._name = known.id, known.name
         report.save()
         return report.url
 
 
 def markdown(table: Table, rows: int = ROWS) -> str:
-    """A table as GitHub writes it; what could be taken for markup is not."""
+    """Return a table as GitHub writes it; what could be taken for markup is not."""
     cells = [column_texts([row[n] for row in table.rows], column.kind) for n, column in enumerate(table.columns)]
     lines = [[_plain(heading(column.name, column.kind)) for column in table.columns], ["---"] * len(table.columns)]
     for n in range(min(rows, len(table.rows))):

@@ -43,4 +43,4 @@ def load_trained(config: DictConfig, command_keys: Collection[str]) -> tuple[Exp
         raise UserError(f"{what}: the corpus has other characters now than it was trained with")
     weights = ticket.weights()
     Start(init=weights, source=config.ticket, tokens=ticket.tokens).prepare(setting)  # says what does not fit
-    return setting, setting.recogniser(weights).to(setting.machine.accelerator).eval(), ticket
+    return setting, setting.recogniser(weights).to(setting.device.accelerator).eval(), ticket

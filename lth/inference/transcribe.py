@@ -47,7 +47,7 @@ def transcribe(config: DictConfig) -> list[dict]:
             samples = hear(Path(file).expanduser(), "audio: ")
             if len(files) > 1:
                 print(f"{file}: ", end="", flush=True)
-            with setting.machine.autocast():
+            with setting.device.autocast():
                 if config.stream:
                     rows.append(transcribe_stream(file, samples, recogniser, config.stream))
                 else:

@@ -41,7 +41,7 @@ def tune(config: DictConfig, console) -> dict:
     encoded_dev, texts = encode_dev(setting, recogniser)
 
     def wer(decoder) -> float:
-        with setting.machine.autocast():
+        with setting.device.autocast():
             hypotheses = [
                 text for encoded, lengths in encoded_dev for text in decoder(recogniser.model, encoded, lengths)
             ]
@@ -90,7 +90,7 @@ def encode_dev(setting, recogniser) -> tuple[list, list[str]]:
     encoded, texts = [], []
     for batch in setting.dev_batches():  # read as ever, and only the network computes as it was trained
         moved = {k: v.to(recogniser.device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
-        with torch.no_grad(), setting.machine.autocast():
+        with torch.no_grad(), setting.device.autocast():
             encoded.append(recogniser(moved))
         texts += batch["texts"]
     return encoded, texts

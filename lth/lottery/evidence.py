@@ -110,7 +110,7 @@ def norms(
 def _recogniser(setting: ExperimentSetup, weights: dict[str, Tensor]) -> Recogniser:
     recogniser = setting.recogniser(weights)
     recogniser.augment = None
-    return recogniser.to(setting.machine.accelerator)
+    return recogniser.to(setting.device.accelerator)
 
 
 def _batches(setting: ExperimentSetup, utterances: int | None, recogniser: Recogniser) -> Iterator[dict]:

@@ -23,8 +23,8 @@ def opening(plan: Plan, folder: ExperimentFolder) -> str:
     return (
         f"[bold]{escape(folder.name)}[/bold]: {escape(setting.corpus.name)}, {counts} utterances{escape(dropped)}\n"
         f"model: {setting.parameters:,} parameters, {first.total:,} of them prunable; {ends}\n"
-        f"training: {setting.config.trainer.max_epochs} epochs a round on {setting.machine.accelerator}, "
-        f"{setting.machine.precision}{how}; results in {escape(str(folder.path))}"
+        f"training: {setting.config.trainer.max_epochs} epochs a round on {setting.device.accelerator}, "
+        f"{setting.device.precision}{how}; results in {escape(str(folder.path))}"
     )
 
 

@@ -124,9 +124,9 @@ def check_fits(setting: ExperimentSetup) -> None:
     with torch.random.fork_rng(devices=[]):
         model = setting.model()
     frames = setting.features.frames(longest)
-    together, machine = min(together, setting.utterances), setting.machine
-    half = machine.precision.startswith("bf16")
-    check_memory(model, setting.features.bins, frames, together, machine.accelerator, half=half)
+    together, device = min(together, setting.utterances), setting.device
+    half = device.precision.startswith("bf16")
+    check_memory(model, setting.features.bins, frames, together, device.accelerator, half=half)
 
 
 def check_recordings(setting: ExperimentSetup) -> None:

@@ -5,10 +5,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from safetensors.torch import save_file
 from torch import Tensor
 
-from lth.files import write_jsonl
+from lth.files import save_tensors, write_jsonl
 from lth.lottery.rewinding import RoundSpec, TrainingSpan
 from lth.lottery.setup.setting import ExperimentSetup
 from lth.speech.batches import Batches
@@ -150,7 +149,7 @@ def fit(
         recogniser,
         mask_callback,
         Batches(setting.train_batches, setting.dev_batches()),
-        machine=setting.machine,
+        device=setting.device,
         folder=folder,
         epochs=span.epochs or options.max_epochs,
         begin=span.begin,
@@ -170,7 +169,7 @@ def evaluate(setting: ExperimentSetup, recogniser: Recogniser) -> list[dict]:
     return [
         {"set": name, **row}
         for name, batches in sets.items()
-        for row in transcribe(recogniser, batches, setting.machine)
+        for row in transcribe(recogniser, batches, setting.device)
     ]
 
 
@@ -228,7 +227,7 @@ def write_round(
     history: list[dict],
 ) -> None:
     """Write the files of a finished round beside its mask."""
-    save_file(weights, folder / "weights.safetensors")
+    save_tensors(weights, folder / "weights.safetensors")
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1), encoding="utf-8")
     write_jsonl(folder / "hypotheses.jsonl", hypotheses)
     write_jsonl(folder / "history.jsonl", history)

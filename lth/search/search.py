@@ -14,9 +14,9 @@ from lth.search.queue import done, next_trial
 from lth.search.worker import open_study, play_trial
 
 #: The words of the search itself, which an experiment does not know.
-OWN = ("study", "n_trials", "storage", "objective", "sampler", "pruner", "search_noise", "heartbeat")
+SEARCH_KEYS = ("study", "n_trials", "storage", "objective", "sampler", "pruner", "search_noise", "heartbeat")
 #: The words that a trial decides.
-SEARCHED = ("strategy", "strategy.amount", "strategy.prune_factor", "strategy.ratios")
+SEARCHED_KEYS = ("strategy", "strategy.amount", "strategy.prune_factor", "strategy.ratios")
 NOISE = ("noise", "noise.max")
 
 
@@ -25,11 +25,11 @@ def base_words(words: Sequence[str], noise: bool) -> list[str]:
     base = []
     for override in OverridesParser.create().parse_overrides(list(words)):
         key = override.key_or_group
-        if key in SEARCHED + (NOISE if noise else ()) or key.startswith("strategy.ratios."):
+        if key in SEARCHED_KEYS + (NOISE if noise else ()) or key.startswith("strategy.ratios."):
             raise UserError(f"{key} is what is searched; leave it out, or change the space in lth/search/study.py")
         if key == "name":
             raise UserError("a search names its experiments after the study: give study= instead of name=")
-        if key not in OWN:
+        if key not in SEARCH_KEYS:
             base.append(override.input_line)
     return base
 

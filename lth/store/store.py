@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lth.errors import UserError
-from lth.files import damaged, lock, read_json, read_jsonl, sync, write_sums, write_text
+from lth.files import damaged, lock, read_json, read_jsonl, save_tensors, sync, write_sums, write_text
 
 if TYPE_CHECKING:  # torch takes seconds to import, and housekeeping does without
     from torch import Tensor
@@ -194,12 +194,10 @@ class Store:
 
     def put_init(self, tensors: "Mapping[str, Tensor]") -> Path:
         """Store an init under its digest, once; returns the path of its safetensors file."""
-        from safetensors.torch import save_file
-
         folder = self.root / "inits" / tensors_digest(tensors)
         if not self._intact(folder):
             with self._adding(folder) as new:
-                save_file({name: t.contiguous() for name, t in tensors.items()}, new / "init.safetensors")
+                save_tensors(tensors, new / "init.safetensors")
         return folder / "init.safetensors"
 
     @contextlib.contextmanager

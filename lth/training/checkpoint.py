@@ -7,11 +7,10 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import CheckpointIO
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from lth.errors import UserError
-from lth.files import replacing, sha256, write_text
+from lth.files import replacing, save_tensors, sha256, write_text
 
 PLAIN = (type(None), bool, int, float, str)
 
@@ -48,7 +47,7 @@ def save(state: dict, path: Path) -> None:
     tensors: dict[str, Tensor] = {}
     tree = json.dumps(_encode(state, tensors))
     with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={"tree": tree})
+        save_tensors(tensors, temporary, {"tree": tree})
         digest = sha256(temporary)
     write_text(path.with_suffix(".sha256"), digest)
 

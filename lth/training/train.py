@@ -106,13 +106,13 @@ class Until(lightning.Callback):
 
 
 def trainer(
-    machine: Hardware, *, epochs: int, gradient_clip: float | None, accumulate: int, callbacks: Iterable
+    device: Hardware, *, epochs: int, gradient_clip: float | None, accumulate: int, callbacks: Iterable
 ) -> lightning.Trainer:
     """Make a Trainer with no logger, no bar and no pickle of its own."""
     return lightning.Trainer(
-        accelerator=machine.accelerator,
+        accelerator=device.accelerator,
         devices=1,
-        precision=cast(Any, machine.precision),
+        precision=cast(Any, device.precision),
         max_epochs=epochs,
         gradient_clip_val=gradient_clip,
         accumulate_grad_batches=accumulate,
@@ -132,7 +132,7 @@ def train(
     mask_callback: KeepPruned,
     batches: Batches,
     *,
-    machine: Hardware,
+    device: Hardware,
     folder: Path,
     epochs: int,
     begin: int = 0,
@@ -163,7 +163,7 @@ def train(
         callbacks.append(Until(until))
     with _quiet(), _interruptible():
         fitting = trainer(
-            machine, epochs=epochs, gradient_clip=gradient_clip, accumulate=accumulate, callbacks=callbacks
+            device, epochs=epochs, gradient_clip=gradient_clip, accumulate=accumulate, callbacks=callbacks
         )
         done = cast(Any, fitting.fit_loop.epoch_progress.current)
         done.ready = done.started = done.processed = done.completed = begin  # a checkpoint that is loaded replaces it
@@ -171,9 +171,9 @@ def train(
     return history
 
 
-def transcribe(recogniser: Recogniser, batches: DataLoader, machine: Hardware) -> list[dict]:
+def transcribe(recogniser: Recogniser, batches: DataLoader, device: Hardware) -> list[dict]:
     """Transcribe every utterance: rows of ``id``, ``speaker``, ``reference`` and ``hypothesis``, in order of id."""
     with _quiet(), _interruptible():
-        predictor = trainer(machine, epochs=1, gradient_clip=None, accumulate=1, callbacks=[])
+        predictor = trainer(device, epochs=1, gradient_clip=None, accumulate=1, callbacks=[])
         rows = cast(list[list[dict]], predictor.predict(recogniser, batches))
     return sorted((row for batch in rows for row in batch), key=lambda row: row["id"])

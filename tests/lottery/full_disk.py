@@ -23,7 +23,7 @@ from tests.lotteries import result
 
 SIZE = 24 * 2**20
 MOMENTS = {
-    "a checkpoint": (lth.training.checkpoint, "save_file", 3),
+    "a checkpoint": (lth.training.checkpoint, "save_tensors", 3),
     "a round's mask": (lth.lottery.round, "save_mask", 2),
     "a round's checksums": (lth.store.store, "write_sums", 3),  # the first ones are the init's
     "the table of rounds": (lth.store.folder, "write_csv", 2),

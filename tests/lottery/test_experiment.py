@@ -112,7 +112,7 @@ KILLS = {
     "mid-epoch": kill_at("lth.training.callbacks", "History", "on_train_batch_end", 2 * 10 + 13),
     "between rounds": kill_at("lth.store.folder", "ExperimentFolder", "add", 2),
     "while a round is written": kill_at(
-        "lth.lottery.round", "", "save_file", 2, "original(*args, **kwargs); os.truncate(args[1], 1000)"
+        "lth.lottery.round", "", "save_tensors", 2, "original(*args, **kwargs); os.truncate(args[1], 1000)"
     ),
     "while a checkpoint is written": kill_at(
         "lth.training.checkpoint", "", "save_file", 4, "original(*args, **kwargs); os.truncate(args[1], 1000)"

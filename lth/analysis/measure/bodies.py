@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from lth.analysis.cache import remembered
-from lth.analysis.measure.specimens import Specimen
+from lth.analysis.measure.specimens import TicketSample
 from lth.errors import UserError
 from lth.tickets.anatomy import Change, change, effective_rank
 
@@ -15,13 +15,13 @@ from lth.tickets.anatomy import Change, change, effective_rank
 VERSION = 1
 
 
-def body(one: Specimen, folder: Path | None = None) -> dict | None:
-    """What training did to a ticket's weights and to the dense network's; None where weights or init are gone.
+def weight_changes(one: TicketSample, folder: Path | None = None) -> dict | None:
+    """Return what training did to a ticket's weights and to the dense network's; None where weights or init are gone.
 
     ``ticket`` and ``dense`` are a `Change` each over the weights that the ticket keeps, ``ranks`` maps every
     parameter to the effective ranks of both.
     """
-    dense, init = one.experiment.dense, one.experiment.path / "init.safetensors"
+    dense, init = one.experiment.reference, one.experiment.path / "init.safetensors"
     inputs = {"version": VERSION, "round": one.round.row.key, "dense": dense.row.key}
     try:
         return remembered(
@@ -31,11 +31,11 @@ def body(one: Specimen, folder: Path | None = None) -> dict | None:
         return None
 
 
-def _body(one: Specimen, file: Path) -> dict:
+def _body(one: TicketSample, file: Path) -> dict:
     from lth.store.ticket import read_init
 
     init, mask = read_init(file), one.round.mask()
-    trained, dense = one.round.weights(), one.experiment.dense.weights()
+    trained, dense = one.round.weights(), one.experiment.reference.weights()
     for what, tensors in (("init", init), ("round", trained), ("dense round", dense)):
         try:
             mask.check_fits(tensors, what)
@@ -50,7 +50,7 @@ def _body(one: Specimen, file: Path) -> dict:
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """A sweep may be training beside the analysis, and torch threads that share cores are many times slower."""
+    """Use one torch thread: a sweep may train beside the analysis, and threads that share cores are much slower."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

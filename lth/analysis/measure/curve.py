@@ -13,7 +13,7 @@ FLATTENING = 3.0
 
 
 def density_at(densities: Sequence[float], wers: Sequence[float], target: float) -> float | None:
-    """The lowest density whose WER is at most ``target``, interpolated in the logarithm of density.
+    """Return the lowest density whose WER is at most ``target``, interpolated in the logarithm of density.
 
     ``densities`` fall. None where not even the densest round is that good; where the sparsest still is, its density.
     """
@@ -28,11 +28,11 @@ def density_at(densities: Sequence[float], wers: Sequence[float], target: float)
 
 
 def within(series: Sequence[Series], limit: float) -> tuple[list[Series], list[str]]:
-    """The series without points that would flatten all others, and those in words."""
+    """Return the series without points that would flatten all others, and those in words."""
     kept, beyond = [], []
     for one in series:
         far = [n for n, wer in enumerate(one.y) if wer is not None and wer > limit > 0]
-        beyond += [f"{one.label} at {100 * one.x[n]:.1f} % ({100 * one.y[n]:.0f} %)" for n in far]
+        beyond += [f"{one.label} at {100 * float(one.x[n]):.1f} % ({100 * (one.y[n] or 0):.0f} %)" for n in far]
         inside = [n for n in range(len(one.y)) if n not in far]
         parts = {
             key: [getattr(one, key)[n] for n in inside]

@@ -12,7 +12,7 @@ from lth.training.train import transcribe
 
 
 def between(first: Mapping[str, Tensor], second: Mapping[str, Tensor], alpha: float) -> dict[str, Tensor]:
-    """``(1 - alpha) * first + alpha * second``, statistics of normalisations too; the ends are the networks' own bits.
+    """Return ``(1 - alpha) * first + alpha * second``, normalisations' statistics too; the ends are the networks' bits.
 
     What is no fraction, such as a count of batches, is the first's.
     """
@@ -29,16 +29,16 @@ def between(first: Mapping[str, Tensor], second: Mapping[str, Tensor], alpha: fl
 def heard(
     setting: ExperimentSetup, first: Mapping[str, Tensor], second: Mapping[str, Tensor], alphas: Sequence[float]
 ) -> Iterator[tuple[list[dict], list[dict] | None]]:
-    """For every alpha the transcripts of dev: with the statistics as they are, and with re-estimated ones.
+    """Yield, for every alpha, the transcripts of dev: with the statistics as they are, and with re-estimated ones.
 
     An average of two networks' weights does not have the average of their statistics, so that those of batch
     normalisation are made anew; see `re_estimate`. None for a model without any.
     """
     for alpha in alphas:
         recogniser = setting.recogniser(between(first, second, alpha))
-        plain = transcribe(recogniser, setting.dev_batches(), setting.machine)
+        plain = transcribe(recogniser, setting.dev_batches(), setting.device)
         again = re_estimate(setting, recogniser)
-        yield plain, transcribe(recogniser, setting.dev_batches(), setting.machine) if again else None
+        yield plain, transcribe(recogniser, setting.dev_batches(), setting.device) if again else None
 
 
 @torch.no_grad()
@@ -48,7 +48,7 @@ def re_estimate(setting: ExperimentSetup, recogniser: Recogniser) -> bool:
     Means over batches, each as it is normalised in training, without SpecAugment and dropout (as
     ``torch.optim.swa_utils.update_bn``). In fp32. Returns whether there are any.
     """
-    recogniser.to(setting.machine.accelerator).eval()
+    recogniser.to(setting.device.accelerator).eval()
     norms = [module for module in recogniser.model.modules() if isinstance(module, _BatchNorm)]
     kept = [norm.momentum for norm in norms]
     for norm in norms:

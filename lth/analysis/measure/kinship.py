@@ -36,41 +36,44 @@ class Pair:
 
     @property
     def differ(self) -> tuple[str, ...]:
-        """The aspects in which the lotteries differ."""
+        """Return the aspects in which the lotteries differ."""
         a, b = self.experiments
         return tuple(name for name, of in ASPECTS.items() if of(a) != of(b))
 
 
 def pairs(experiments: Sequence[Experiment], masks: Callable[[Round], Packed | None]) -> list[Pair]:
-    """Every two lotteries with masks over the same parameters, at the densities that `matched` chooses."""
+    """Return every two lotteries with masks over the same parameters, at the densities that `matched` chooses."""
     found = []
     for a, b in combinations(experiments, 2):
         rounds = matched(a, b)
-        packed = [masks(one) for one in rounds] if rounds else []
-        shared = None if not packed or None in packed else overlap(*packed)
+        if rounds is None:
+            continue
+        first, second = masks(rounds[0]), masks(rounds[1])
+        shared = overlap(first, second) if first and second else None
         if shared is not None:
             found.append(Pair((a, b), rounds, shared))
     return found
 
 
 def matched(first: Experiment, second: Experiment) -> tuple[Round, Round] | None:
-    """A pruned round of each: as dense as each other (within 5 %, or else as near as can be), near both tickets."""
+    """Return a pruned round of each, as dense as each other (within 5 %, else as near as can be), near both tickets."""
     choices = [(a, b) for a in _pruned(first) for b in _pruned(second)]
     if not choices or not (first.ticket and second.ticket):
         return None
+    middle = first.ticket.density * second.ticket.density
 
     def gap(pair: tuple[Round, Round]) -> float:
         return abs(math.log(pair[0].density / pair[1].density))
 
     def away(pair: tuple[Round, Round]) -> float:
-        return abs(math.log(pair[0].density * pair[1].density / (first.ticket.density * second.ticket.density)))
+        return abs(math.log(pair[0].density * pair[1].density / middle))
 
     close = [pair for pair in choices if gap(pair) <= math.log(CLOSE)] or [min(choices, key=gap)]
     return min(close, key=lambda pair: (round(away(pair), 6), gap(pair)))
 
 
 def by_difference(found: Iterable[Pair]) -> dict[tuple[str, ...], list[Pair]]:
-    """Pairs by what their lotteries differ in, few differences first."""
+    """Sort pairs by what their lotteries differ in, few differences first."""
     kinds = defaultdict(list)
     for pair in found:
         kinds[pair.differ].append(pair)
@@ -79,7 +82,7 @@ def by_difference(found: Iterable[Pair]) -> dict[tuple[str, ...], list[Pair]]:
 
 
 def nearness(pair: Pair) -> float:
-    """The sparser density over the denser, in (0, 1]."""
+    """Return the sparser density over the denser, in (0, 1]."""
     low, high = sorted(one.density for one in pair.rounds)
     return low / high
 

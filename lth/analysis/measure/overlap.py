@@ -51,7 +51,7 @@ class Overlap:
 
     @property
     def share(self) -> float | None:
-        """How far from chance, 0, to the most that they could share, 1: unlike the ratio, free of their density."""
+        """Return how far it is from chance, 0, to the most they could share, 1: unlike the ratio, free of density."""
         room = self.most - self.expected
         return (self.both - self.expected) / room if room > 1e-9 * self.most else None
 
@@ -62,7 +62,7 @@ class Overlap:
 
 
 def overlap(first: Packed, second: Packed) -> Overlap | None:
-    """Of two masks over the same parameters; None where they are of other models."""
+    """Compare two masks over the same parameters; None where they are of other models."""
     sizes = [{name: size for name, (_, _, size) in one.layers.items()} for one in (first, second)]
     if sizes[0] != sizes[1]:
         return None

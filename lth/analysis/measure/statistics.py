@@ -10,7 +10,7 @@ LEVEL = 0.05
 
 
 def p_value(resampled: np.ndarray) -> float:
-    """Two-sided: twice the share of resampled differences on the far side of 0, ends counted, one added to both."""
+    """Return the two-sided p-value: twice the share of resampled differences beyond 0, one added to both counts."""
     n = len(resampled)
     low, high = int((resampled <= 0).sum()), int((resampled >= 0).sum())
     return min(1.0, 2 * (min(low, high) + 1) / (n + 1))
@@ -32,7 +32,7 @@ def mcnemar(lost: int, won: int) -> float:
 
 
 def verdict(difference: float, p: float | None) -> str:
-    """Of a WER less another's: "better", "worse" or "no evidence either way"; "not tested" without a p-value."""
+    """Judge a WER less another's: "better", "worse" or "no evidence either way"; "not tested" without a p-value."""
     if p is None:
         return "not tested"
     if p >= LEVEL or difference == 0:

@@ -25,17 +25,17 @@ class Heard:
     said: int  # reference words
 
     def right(self) -> Counter:
-        """How often each word was heard as it was said."""
+        """Return how often each word was heard as it was said."""
         return Counter(word for pairs in self.words.values() for word, heard in pairs if word == heard)
 
     def times(self) -> Counter:
-        """How often each word was said."""
+        """Return how often each word was said."""
         return Counter(word for pairs in self.words.values() for word, _ in pairs)
 
 
 def heard(texts: Texts) -> Heard:
-    """The alignment (Levenshtein, by jiwer, as for the WER) of all utterances of a set; there is at least one."""
-    aligned = jiwer.process_words(*(list(side) for side in zip(*texts.values(), strict=True)))
+    """Align all utterances of a set (Levenshtein, by jiwer, as for the WER); there is at least one."""
+    aligned = jiwer.process_words([said for said, _ in texts.values()], [heard for _, heard in texts.values()])
     words = {}
     parts = zip(texts, aligned.references, aligned.hypotheses, aligned.alignments, strict=True)
     for id, reference, hypothesis, chunks in parts:
@@ -65,7 +65,7 @@ class Change(NamedTuple):
 
 
 def changes(before: Heard, after: Heard) -> list[Change]:
-    """Of every word that changed anywhere, those lost most first."""
+    """Return the change of every word that changed anywhere, those lost most first."""
     said, right_before, right_after = Counter(), Counter(), Counter()
     lost, won, instead = Counter(), Counter(), defaultdict(Counter)
     for id in before.words.keys() & after.words.keys():

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from lth.analysis.document import Column, Heat, Section, Table
 from lth.analysis.inputs import Analysis
-from lth.analysis.measure.bodies import body
-from lth.analysis.measure.specimens import Looked, Specimen, look, specimens
-from lth.analysis.phrases import few
+from lth.analysis.measure.bodies import weight_changes
+from lth.analysis.measure.specimens import MaskSummary, TicketSample, look, specimens
+from lth.analysis.phrases import join_names
 from lth.tickets.anatomy import Change
 
 
@@ -14,33 +14,35 @@ def section(analysis: Analysis) -> Section | None:
     """Return the densities of the layers, and what became of signs, ranks and units; None without a ticket."""
     title = "Anatomy of the tickets"
     chosen, remarks = specimens(analysis.experiments)
-    seen = analysis.masks
-    found = [one for one in chosen if look(one.round, seen)]
+    seen = {one.title: looked for one in chosen if (looked := look(one.round, analysis.masks))}
+    found = [one for one in chosen if one.title in seen]
     if damaged := [one.experiment.name for one in chosen if one not in found]:
-        remarks.append(f"The mask of {few(damaged)} cannot be read: python -m lth store do=verify says more.")
+        remarks.append(f"The mask of {join_names(damaged)} cannot be read: python -m lth store do=verify says more.")
     if not found:
         return Section("anatomy", title, remarks) if remarks else None
-    bodies = {one.title: kept for one in found if (kept := body(one, analysis.cache))}
+    bodies = {one.title: kept for one in found if (kept := weight_changes(one, analysis.cache))}
     if gone := [one.title for one in found if one.title not in bodies]:
-        remarks.append(f"The trained weights of {few(gone)} are not in the store: nothing is said of their signs.")
+        remarks.append(
+            f"The trained weights of {join_names(gone)} are not in the store; of their signs nothing is said."
+        )
     tables = [_units(found, seen), *([_bodies(bodies)] if bodies else [])]
     charts = [_densities(found, seen), *([_ranks(bodies)] if bodies else [])]
     return Section("anatomy", title, [_first(found, seen), *remarks], tables, charts)
 
 
-def _first(found: Sequence[Specimen], seen: Mapping[str, Looked | None]) -> str:
+def _first(found: Sequence[TicketSample], seen: Mapping[str, MaskSummary]) -> str:
     one = min(found, key=lambda one: one.round.density)
-    densities = seen[one.round.row.key].densities
-    least, most = min(densities, key=densities.get), max(densities, key=densities.get)
+    densities = seen[one.title].densities
+    least, most = (end(densities, key=lambda name: densities[name]) for end in (min, max))
     return (
         f"The sparsest ticket ({one.title}) keeps least of {least} ({100 * densities[least]:.2g} %) "
         f"and most of {most} ({100 * densities[most]:.3g} %)."
     )
 
 
-def _densities(found: Sequence[Specimen], seen: Mapping[str, Looked | None]) -> Heat:
-    parameters = list(dict.fromkeys(name for one in found for name in seen[one.round.row.key].densities))
-    values = [[seen[one.round.row.key].densities.get(name) for one in found] for name in parameters]
+def _densities(found: Sequence[TicketSample], seen: Mapping[str, MaskSummary]) -> Heat:
+    parameters = list(dict.fromkeys(name for one in found for name in seen[one.title].densities))
+    values = [[seen[one.title].densities.get(name) for one in found] for name in parameters]
     note = "Kept of every prunable parameter, in the model's order."
     return Heat("layers", "Where the weights are", parameters, [one.title for one in found], values, note=note)
 
@@ -54,11 +56,11 @@ def _ranks(bodies: Mapping[str, Mapping]) -> Heat:
     )
 
 
-def _units(found: Sequence[Specimen], seen: Mapping[str, Looked | None]) -> Table:
+def _units(found: Sequence[TicketSample], seen: Mapping[str, MaskSummary]) -> Table:
     columns = [Column("ticket"), Column("units", "count"), Column("nothing comes in", "count")]
     columns += [Column("nobody reads", "count"), Column("dead", "count")]
-    looked = [(one.title, seen[one.round.row.key]) for one in found]
-    rows = [[title, one.units, one.deaf, one.unread, one.dead] for title, one in looked]
+    looked = [(one.title, seen[one.title]) for one in found]
+    rows = [[title, one.units, one.no_input, one.no_reader, one.dead] for title, one in looked]
     note = (
         "Units are filters, rows, and recurrent units with all their gates. Dead: no weight brings anything in, or no "
         "weight takes what comes out."

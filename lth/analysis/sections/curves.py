@@ -46,7 +46,7 @@ def _chart(group: Group, name: str, file: str, title: str) -> Chart:
             series.append(Series(words, x, [rate.value for rate in rates], style="points", text=[words for _ in x]))
     said = f"WER on {name}{title}"
     note = "Means over seeds where there are several; bands are 95 % intervals. Density is kept / prunable weights."
-    series, beyond = within(series, FLATTENING * max(wer_of(one.dense, name) or 0 for one in _all(group)))
+    series, beyond = within(series, FLATTENING * max(wer_of(one.reference, name) or 0 for one in _all(group)))
     if left_out := len(group.lotteries) - len(drawn):
         note += f" The {MOST} strategies with the sparsest winning tickets; {left_out} more are in the table."
     if beyond:
@@ -116,15 +116,15 @@ def _densities(points: tuple[list[float], list[float]]) -> list[float | None]:
 
 
 def _mean(rounds: Sequence[Round], name: str) -> float | None:
-    wers = [wer_of(one, name) for one in rounds]
-    return None if None in wers else sum(wers) / len(wers)
+    wers = [wer for one in rounds if (wer := wer_of(one, name)) is not None]
+    return sum(wers) / len(wers) if len(wers) == len(rounds) else None
 
 
 def _saving(group: Group, title: str) -> str:
     name = "test" if "test" in group.sets else "dev"
-    found = {label: _densities(points_of(ones, name))[0] for label, ones in group.lotteries.items()}
-    found = {label: density for label, density in found.items() if density is not None and density < 1}
+    least = {label: _densities(points_of(ones, name))[0] for label, ones in group.lotteries.items()}
+    found = {label: density for label, density in least.items() if density is not None and density < 1}
     if not found:
         return f"No strategy keeps its dense network's {name} WER with fewer weights{title}."
-    label = min(found, key=found.get)
+    label = min(found, key=lambda label: found[label])
     return f"{label} keeps its dense network's {name} WER down to {100 * found[label]:.1f} % of the weights{title}."

@@ -134,7 +134,8 @@ def _chart(group: Group, one: Experiment) -> Chart:
         if all(wer.value is None for wer in wers):
             continue
         label, text = f"{name} WER", [f"round {played.row.round}" for played in rounds]
-        lines.append(Series(label, x, *([getattr(wer, end) for wer in wers] for end in Interval._fields), text))
+        value, low, high = ([getattr(wer, end) for wer in wers] for end in Interval._fields)
+        lines.append(Series(label, x, value, low, high, text))
         if one.dense and (reference := wer_of(one.dense, name)) is not None and len(rounds) > 1:
             marks.append(Series(f"dense, {name}", [x[0], x[-1]], [reference] * 2, style="dashed", like=label))
         if errors := group.errors(rounds[0], name):
@@ -168,7 +169,7 @@ def _tests(row: Row, reference: Row | None = None) -> str:
     wers = {"test": (row.test_wer, reference and reference.test_wer)}
     for name, (wer, _) in row.further.items():
         wers[name] = (wer, reference and reference.further.get(name, (None,))[0])
-    said = [f"its {name} WER is {_beside(*pair)}" for name, pair in wers.items() if pair[0] is not None]
+    said = [f"its {name} WER is {_beside(wer, ref)}" for name, (wer, ref) in wers.items() if wer is not None]
     return " and ".join(said) or "it has no test WER"
 
 

@@ -30,7 +30,7 @@ def section(analysis: Analysis) -> Section | None:
             if chosen is None or (what and chosen == _chosen(group)):
                 continue
             one, played = chosen
-            before, after = (texts.hypotheses.get(name) for texts in (one.dense, played))
+            before, after = (texts.hypotheses.get(name) for texts in (one.reference, played))
             if not before or not after or before.keys() != after.keys():
                 text.append(f"{_who(one, played)}{title}: transcripts of it or of its dense network are gone.")
                 continue
@@ -41,7 +41,7 @@ def section(analysis: Analysis) -> Section | None:
             more, remarks = _parts(one, played, before, after, ending, title)
             tables += more
             text += [remark for remark in remarks if remark not in text]
-        if (chosen := _sparsest(group, name)) and chosen[0].dense.hypotheses.get(name):
+        if (chosen := _sparsest(group, name)) and chosen[0].reference.hypotheses.get(name):
             charts += _along(*chosen, name, f"_{number + 1}" if len(groups) > 1 else "", title)
     return Section("mistakes", "What sparse tickets mishear", text, tables, charts) if text else None
 
@@ -106,7 +106,7 @@ def _parts(
     """WER by length and by speaker; and a sentence where it is not known who speaks."""
     title = f", {_who(one, played)}{title}"
     tables = [_by("length", _lengths(before), before, after, f"lengths{ending}", f"By length{title}")]
-    speaker = speakers(played.stored, one.corpus)
+    speaker = speakers(played.stored)
     if any(id not in speaker for id in before):
         return tables, [NO_SPEAKERS]
     if len({speaker[id] for id in before}) > 1:
@@ -138,7 +138,7 @@ def _along(one: Experiment, sparsest: Round, name: str, ending: str, title: str)
     texts = {r.row.key: said for r in one.rounds if (said := r.hypotheses.get(name))}
     found = {key: heard(said) for key, said in texts.items()}
     played = sorted((r for r in one.rounds if r.row.key in found), key=lambda r: -r.density)
-    lost = changes(found[one.dense.row.key], found[sparsest.row.key])
+    lost = changes(found[one.reference.row.key], found[sparsest.row.key])
     first = _first(one, played, found, lost, f"first{ending}", title)
     return [_kinds(one, played, found, name, f"errors{ending}", title), *([first] if first else [])]
 
@@ -159,7 +159,7 @@ def _first(
     words = [row.word for row in lost if row.after < row.before][:DRAWN]
     if not words or len(played) < 2:
         return None
-    times = found[one.dense.row.key].times()
+    times = found[one.reference.row.key].times()
     right = [found[r.row.key].right() for r in played]
     x = [r.density for r in played]
     lines = [Series(f"{word} ({times[word]})", x, [counts[word] / times[word] for counts in right]) for word in words]

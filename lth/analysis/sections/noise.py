@@ -13,7 +13,7 @@ TICKETS = ("dense", "extreme", "best")
 
 
 def surfaces(experiments: Sequence[Experiment]) -> list[Surface]:
-    """What each experiment trained in, as in 'level 0 to 0.5', and its `noise.csv`; those without one are left out.
+    """Return what each experiment trained in ('level 0 to 0.5') and its `noise.csv`; those without one are left out.
 
     Names are told apart by what else differs: the experiment's label, then its name.
 
@@ -31,7 +31,7 @@ def surfaces(experiments: Sequence[Experiment]) -> list[Surface]:
 
 
 def section(analysis: Analysis) -> Section | None:
-    """A heat map of WER and one of the difference for each ticket, and the table behind them; None without a grid."""
+    """Return heat maps of WER and of the difference for each ticket, and the table behind them; None without a grid."""
     found = surfaces(analysis.experiments)
     if not found:
         return None
@@ -42,7 +42,7 @@ def section(analysis: Analysis) -> Section | None:
 
 
 def answer(found: Sequence[Surface], split: str) -> list[str]:
-    """In how many noises a ticket is better or worse than the dense network, beyond what utterances explain."""
+    """Say in how many noises a ticket is better or worse than the dense network, beyond what utterances explain."""
     said = []
     for ticket in TICKETS[1:]:
         noisy = [
@@ -54,8 +54,8 @@ def answer(found: Sequence[Surface], split: str) -> list[str]:
         noisy = [row for row in noisy if row.difference is not None]
         if not noisy:
             continue
-        better = sum(row.difference_high < 0 for row in noisy)
-        worse = sum(row.difference_low > 0 for row in noisy)
+        better = sum((row.difference_high or 0) < 0 for row in noisy)
+        worse = sum((row.difference_low or 0) > 0 for row in noisy)
         said.append(
             f"On {split}, the {ticket} ticket has a lower WER than its dense network in {better} of {len(noisy)} "
             f"noises, a higher one in {worse}, and in {len(noisy) - better - worse} there is no evidence either way."
@@ -93,7 +93,7 @@ def heats_of(found: Sequence[Surface], ticket: str, split: str) -> list[Heat]:
 
 
 def table(found: Sequence[Surface]) -> Table:
-    """Every row of every `noise.csv`."""
+    """Return every row of every `noise.csv`."""
     columns = [
         Column("trained in"),
         Column("tested in"),

@@ -82,7 +82,7 @@ def _kinds(found: Sequence[Pair]) -> Table:
 
 
 def said(found: Sequence[Pair]) -> list[str]:
-    """A sentence about the masks of lotteries that differ in one thing only; and what noise changes, where it does."""
+    """Say what the masks of lotteries share that differ in one thing only; and what noise changes, where it does."""
     kinds = by_difference(found)
     single = {differ[0]: ones for differ, ones in kinds.items() if len(differ) == 1}
     if not single:
@@ -95,10 +95,11 @@ def said(found: Sequence[Pair]) -> list[str]:
     text = [f"Masks of lotteries that differ {'; '.join(parts)}."]
     if "noise" in single:
         noisy, seeds = (_mean(one.shared.share for one in single.get(name, ())) for name in ("noise", "init and seed"))
-        text.append(
-            f"Other noise in training leaves {100 * noisy:.0f} % of the way from chance to the same mask"
-            + ("." if seeds is None else f", another init and seed in the same noise {100 * seeds:.0f} %.")
-        )
+        if noisy is not None:
+            text.append(
+                f"Other noise in training leaves {100 * noisy:.0f} % of the way from chance to the same mask"
+                + ("." if seeds is None else f", another init and seed in the same noise {100 * seeds:.0f} %.")
+            )
     return text
 
 

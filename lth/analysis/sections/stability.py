@@ -17,7 +17,7 @@ from lth.analysis.cache import known, remembered
 from lth.analysis.document import Axis, Chart, Column, Interval, Section, Series, Table
 from lth.analysis.experiments import Experiment, Round
 from lth.analysis.inputs import Analysis
-from lth.analysis.phrases import few
+from lth.analysis.phrases import join_names
 from lth.errors import UserError
 from lth.files import SUMS
 from lth.speech.bootstrap import Bootstrap
@@ -38,7 +38,7 @@ STABLE = 0.02
 
 
 @dataclass(frozen=True)
-class Twins:
+class TrainingPair:
     """Two rounds that differ in nothing but the seed of their training."""
 
     experiments: tuple[Experiment, Experiment]
@@ -52,16 +52,16 @@ class Twins:
 
     @property
     def full_name(self) -> str:
-        """The same with the experiments' names, where several pairs would be called alike."""
+        """Return the same with the experiments' names, where several pairs would be called alike."""
         return f"{self.name} ({', '.join(one.name for one in self.experiments)})"
 
     @property
     def there(self) -> bool:
-        """Whether both have their trained weights."""
+        """Return whether both have their trained weights."""
         return all(one.stored.has_weights for one in self.rounds)
 
     def inputs(self) -> dict:
-        """All that the curves depend on."""
+        """Return all that the curves depend on."""
         sums = [(one.stored.path / SUMS).read_text(encoding="utf-8").splitlines() for one in self.rounds]
         weights = [next(line[:64] for line in lines if line.endswith("weights.safetensors")) for lines in sums]
         keys = [one.row.key for one in self.rounds]
@@ -77,11 +77,11 @@ class Curve:
 
     @property
     def wers(self) -> np.ndarray:
-        """(points,) corpus WER."""
+        """Return the (points,) corpus WERs."""
         return self.errors.sum(1) / self.words.sum()
 
     def barrier(self, resamples: int = 1000) -> Interval:
-        """The highest WER on the line less the mean of its ends.
+        """Return the highest WER on the line less the mean of its ends.
 
         The 95 % interval is over utterances, at the point where the WER is highest: it knows nothing of other seeds,
         and as that point was chosen for its height it is a little too high.
@@ -95,8 +95,8 @@ class Curve:
         return Interval(value, float(low), float(high))
 
 
-def twins(experiments: Sequence[Experiment]) -> list[Twins]:
-    """Every two rounds whose keys were made of the same things but the seed; each round once, whoever reuses it."""
+def twins(experiments: Sequence[Experiment]) -> list[TrainingPair]:
+    """Return every two rounds whose keys differ in the seed only; each round once, whoever reuses it."""
     found: dict[str, tuple[Experiment, Round]] = {}
     for one in experiments:
         for played in one.rounds:
@@ -108,14 +108,14 @@ def twins(experiments: Sequence[Experiment]) -> list[Twins]:
         rest = {name: value for name, value in trained_from(played).items() if name != "seed"}
         same.setdefault(json.dumps(rest, sort_keys=True), []).append((one, played))
     return [
-        Twins(*zip(a, b, strict=True))
+        TrainingPair((a[0], b[0]), (a[1], b[1]))
         for ones in same.values()
         for a, b in combinations(sorted(ones, key=lambda pair: pair[1].metrics["inputs"]["seed"]), 2)
     ]
 
 
 def trained_from(played: Round) -> dict:
-    """The inputs of a round's key, with late rewinding said as a ticket says it that was taken elsewhere.
+    """Return the inputs of a round's key, with late rewinding said as a ticket says it that was taken elsewhere.
 
     Both start from the same early weights; the lottery names the round that made them, the ticket their digest.
     """
@@ -146,7 +146,7 @@ def section(analysis: Analysis) -> Section | None:
         except UserError as error:
             text.append(f"{pair.name}: {error}.")
     if away := [pair.name for pair in found if not pair.there]:
-        text.append(f"The trained weights of {few(away)} are not here: nothing is known of what lies between them.")
+        text.append(f"The trained weights of {join_names(away)} are not here: what lies between them is not known.")
     if waiting := sum(pair.there for pair in found) - len(curves) if not measure else 0:
         text.append(f"{waiting} more were not measured: stability=true does.")
     if not found and measure:
@@ -161,7 +161,7 @@ def section(analysis: Analysis) -> Section | None:
     return Section("stability", title, [_answer(barriers), *text], [_table(curves, barriers)], _charts(curves))
 
 
-def _curves(pair: Twins, folder: Path | None, measure: bool) -> dict[str, Curve] | None:
+def _curves(pair: TrainingPair, folder: Path | None, measure: bool) -> dict[str, Curve] | None:
     if not pair.there:
         return None
     inputs = pair.inputs()
@@ -172,7 +172,7 @@ def _curves(pair: Twins, folder: Path | None, measure: bool) -> dict[str, Curve]
     return {way: Curve(np.array(kept[way]), words) for way in WAYS if way in kept}
 
 
-def transcribed(pair: Twins) -> dict:
+def transcribed(pair: TrainingPair) -> dict:
     """Wrong words of every dev utterance at every point, with the statistics as they are and re-estimated.
 
     Raises:
@@ -193,17 +193,20 @@ def transcribed(pair: Twins) -> dict:
     if words := difference(theirs, {name: ours[name] for name in theirs}):
         raise UserError(f"{words}, so that what lies between them cannot be measured")
     found: dict[str, list] = {way: [] for way in WAYS}
-    for both in heard(setting, *(one.weights() for one in pair.rounds), ALPHAS):
+    first, second = (one.weights() for one in pair.rounds)
+    counts = []
+    for both in heard(setting, first, second, ALPHAS):
         for way, rows in zip(WAYS, both, strict=True):
             if rows is not None:
-                errors, words = word_errors([row["reference"] for row in rows], [row["hypothesis"] for row in rows])
+                errors, counted = word_errors([row["reference"] for row in rows], [row["hypothesis"] for row in rows])
+                counts = counted.tolist()
                 found[way].append(errors.tolist())
-    return {"words": words.tolist(), **{way: errors for way, errors in found.items() if errors}}
+    return {"words": counts, **{way: errors for way, errors in found.items() if errors}}
 
 
 def _answer(barriers: Mapping[str, Mapping[str, Interval]]) -> str:
     """By re-estimated statistics where there are any."""
-    values = {name: list(ways.values())[-1].value for name, ways in barriers.items()}
+    values = {name: list(ways.values())[-1].value or 0.0 for name, ways in barriers.items()}
     stable = sum(value <= STABLE for value in values.values())
     least, most = (100 * end(values.values()) for end in (min, max))
     if len(values) == 1:

@@ -47,7 +47,7 @@ def section(analysis: Analysis) -> Section | None:
 
 
 def outcome(trial: FrozenTrial) -> tuple[float, float]:
-    """(density, dev WER) of a trial's extreme ticket, both to be small."""
+    """Return (density, dev WER) of a trial's extreme ticket, both to be small."""
     found = trial.user_attrs["outcome"]
     return found[DENSITY], found[WER]
 
@@ -62,7 +62,7 @@ def front(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def hypervolume(points: Sequence[tuple[float, float]], corner: tuple[float, float]) -> float:
-    """The area that some point dominates, up to ``corner`` (Zitzler and Thiele 1998); both are to be small."""
+    """Return the area that some point dominates, up to ``corner`` (Zitzler and Thiele 1998); both are to be small."""
     area, ceiling = 0.0, corner[1]
     for x, y in sorted(points):  # one that another dominates lies at or above the ceiling
         if x < corner[0] and y < ceiling:
@@ -80,7 +80,7 @@ def _front(trials: Sequence[FrozenTrial]) -> Table:
 
 def _pareto(points: Sequence[tuple[float, float]], best: Sequence[FrozenTrial]) -> Chart:
     everyone = Series("trials", [x for x, _ in points], [y for _, y in points], style="points")
-    line = Series("front", *([value[n] for value in map(outcome, best)] for n in (0, 1)))
+    line = Series("front", [outcome(one)[0] for one in best], [outcome(one)[1] for one in best])
     axes = Axis("weights of the extreme ticket", "percent", log=True, reverse=True), Axis("its dev WER", "percent")
     return Chart("pareto", "Small and good", *axes, [everyone, line])
 
@@ -139,8 +139,7 @@ def _slices(done: Sequence[FrozenTrial]) -> list[Chart]:
 def _cost(trials: Sequence[FrozenTrial]) -> str:
     counts = {state: sum(one.state == state for one in trials) for state in TrialState}
     trained, reused = (sum(one.user_attrs.get(name, 0) for one in trials) for name in ("trained", "reused"))
-    ended = [one for one in trials if one.datetime_start and one.datetime_complete]
-    hours = sum((one.datetime_complete - one.datetime_start).total_seconds() for one in ended) / 3600
+    hours = sum(one.duration.total_seconds() for one in trials if one.duration) / 3600
     share = f" ({reused / (trained + reused):.0%})" if trained + reused else ""
     return (
         f"{len(trials)} trials: {counts[TrialState.COMPLETE]} finished, {counts[TrialState.PRUNED]} stopped early or "

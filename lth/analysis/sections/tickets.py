@@ -35,7 +35,7 @@ def section(analysis: Analysis) -> Section:
 
 
 def lead(groups: Sequence[Group]) -> str:
-    """The answer in a sentence or two, about the group with most experiments."""
+    """Return the answer in a sentence or two, about the group with most experiments."""
     if not groups:
         return "There is nothing to compare: no experiment has a finished round in the store."
     group, name = groups[0], "test" if "test" in groups[0].sets else "dev"
@@ -71,10 +71,10 @@ def lead(groups: Sequence[Group]) -> str:
 def _tickets(group: Group) -> Table:
     name, rows, p_values = _set(group), [], []
     for label, one, kind, ticket in _each(group):
-        difference, p = group.difference([one.dense], [ticket], name)
-        wer, dense = group.interval(ticket, name), group.interval(one.dense, name)
-        won = "yes" if ticket.row.dev_wer <= one.dense.row.dev_wer else "no"
-        rows.append([label, one.seed, kind, ticket.density, ticket.row.dev_wer, one.dense.row.dev_wer, won])
+        difference, p = group.difference([one.reference], [ticket], name)
+        wer, dense = group.interval(ticket, name), group.interval(one.reference, name)
+        won = "yes" if ticket.row.dev_wer <= one.reference.row.dev_wer else "no"
+        rows.append([label, one.seed, kind, ticket.density, ticket.row.dev_wer, one.reference.row.dev_wer, won])
         rows[-1] += [wer, dense, difference]
         p_values.append(p)
     columns = [Column("strategy"), Column("seed", "count"), Column("ticket"), Column("weights", "percent")]
@@ -86,7 +86,7 @@ def _tickets(group: Group) -> Table:
 def _over_seeds(group: Group) -> Table | None:
     name, rows, p_values = _set(group), [], []
     for label, ones in group.lotteries.items():
-        dense = [one.dense for one in ones]
+        dense = [one.reference for one in ones]
         for rounds in by_density(ones).values():
             if len(ones) > 1 and rounds[0].density < 1:
                 difference, p = group.difference(dense, rounds, name)
@@ -111,7 +111,7 @@ def _controls(group: Group) -> Table | None:
         parent, found = ticket
         own = one.rounds[-1]
         difference, p = group.difference([found], [own], name)
-        kind = CONTROLS.get(one.control, one.control)
+        kind = CONTROLS.get(str(one.control), one.control)
         rows.append([f"{parent.label}, seed {parent.seed}", kind, own.density, own.row.epochs, own.row.dev_wer])
         rows[-1] += [found.row.dev_wer, group.interval(own, name), group.interval(found, name), difference]
         p_values.append(p)
@@ -140,11 +140,12 @@ def _transfers(group: Group) -> Table | None:
 
 def _judged(table: Table, p_values: Sequence[float | None]) -> Table:
     """The table with a corrected p-value and a verdict on the difference, its last column."""
-    tested = [n for n, p in enumerate(p_values) if p is not None]
-    corrected = dict(zip(tested, holm([p_values[n] for n in tested]), strict=True))
-    rows = [
-        [*row, corrected.get(n), verdict(row[-1].value or 0.0, corrected.get(n))] for n, row in enumerate(table.rows)
-    ]
+    tested = {n: p for n, p in enumerate(p_values) if p is not None}
+    corrected = dict(zip(tested, holm([*tested.values()]), strict=True))
+    rows = []
+    for n, row in enumerate(table.rows):
+        difference = row[-1].value if isinstance(row[-1], Interval) else None
+        rows.append([*row, corrected.get(n), verdict(difference or 0.0, corrected.get(n))])
     columns = [*table.columns, Column("p"), Column("verdict")]
     columns[-2] = Column("p", "number")
     note = table.note
@@ -157,7 +158,7 @@ def _each(group: Group) -> Iterator[tuple[str, Experiment, str, Round]]:
     for label, ones in group.lotteries.items():
         for one in ones:
             if one.extreme is not None and one.extreme is one.best:
-                yield label, one, "extreme, best", one.best
+                yield label, one, "extreme, best", one.extreme
                 continue
             for kind, ticket in (("extreme", one.extreme), ("best", one.best)):
                 if ticket is not None:
@@ -190,6 +191,6 @@ def _dev(one: Round) -> float:
 def _wer(rate: Interval) -> str:
     if rate.value is None:
         return "unknown"
-    if rate.low is None:
+    if rate.low is None or rate.high is None:
         return f"{100 * rate.value:.1f}"
     return f"{100 * rate.value:.1f} ± {50 * (rate.high - rate.low):.1f}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from lth.analysis.document import Chart, Heat, Interval, Series
+from lth.analysis.document import Axis, Chart, Heat, Series
 from lth.analysis.show.heat import heat_map
 from lth.analysis.show.look import CONFIG, INK, MUTED, PAPER, series_look
 from lth.analysis.show.words import distinct, heading, quantity, scaled
@@ -127,7 +127,7 @@ def _lines(chart: Chart, width: int, live: bool) -> Spec:
 def _names(looks: Mapping[str, tuple], width: int, live: bool) -> Spec:
     """Return a layer that shows nothing but the legend: one layer alone must make it, or it cannot be clicked."""
     legend = {"columns": legend_columns(list(looks), width), "symbolLimit": NAMED, "symbolSize": 70, "title": None}
-    encoding = {"x": {"value": 0}, "y": {"value": 0}, "size": {"value": 0}}
+    encoding: Spec = {"x": {"value": 0}, "y": {"value": 0}, "size": {"value": 0}}
     for channel, n in (("fill", 0), ("stroke", 0), ("shape", 1), ("strokeDash", 2)):
         scale = {"domain": list(looks), "range": [look[n] for look in looks.values()]}
         encoding[channel] = {"field": "series", "type": "nominal", "scale": scale, "legend": legend if looks else None}
@@ -157,21 +157,20 @@ def _look(series: Series, looks: Mapping[str, tuple]) -> tuple[str, str, list[in
 
 def _rows(chart: Chart, series: Series, label: str, look: tuple[str, str, list[int]]) -> Iterator[dict[str, Any]]:
     """Yield the points of a series as Vega takes them; a value that an axis cannot show is null."""
-    low, high, text = (given or [None] * len(series.x) for given in (series.low, series.high, series.text))
-    for x, y, bottom, top, note in zip(series.x, series.y, low, high, text, strict=True):
-        row = dict(zip(("colour", "shape", "dash"), look, strict=True)) | {"series": label, "style": series.style}
-        row["x"] = str(x) if chart.kind == "bars" else _shown(x, chart.x.kind, chart.x.log)
-        row["y"] = _shown(y, chart.y.kind, chart.y.log)
-        ends = [_shown(end, chart.y.kind, chart.y.log) for end in (bottom, top)]
-        row |= dict(zip(("low", "high"), ends, strict=True)) if None not in ends else {}
-        row["point"] = f"{series.label} · {note}" if note and note != series.label else series.label
-        row |= {"at": quantity(x, chart.x.kind), "value": quantity(Interval(y, bottom, top), chart.y.kind)}
+    for x, y, text in series.points():
+        row: Spec = dict(zip(("colour", "shape", "dash"), look, strict=True))
+        row |= {"series": label, "style": series.style, "y": _shown(y.value, chart.y)}
+        row["x"] = str(x) if isinstance(x, str) or chart.kind == "bars" else _shown(x, chart.x)
+        low, high = _shown(y.low, chart.y), _shown(y.high, chart.y)
+        row |= {"low": low, "high": high} if low is not None and high is not None else {}
+        row["point"] = f"{series.label} · {text}" if text and text != series.label else series.label
+        row |= {"at": quantity(x, chart.x.kind), "value": quantity(y, chart.y.kind)}
         yield row
 
 
-def _shown(value: float | None, kind, log: bool) -> float | None:
-    number = scaled(value, kind)
-    return number if math.isfinite(number) and (number > 0 or not log) else None
+def _shown(value: float | None, axis: Axis) -> float | None:
+    number = scaled(value, axis.kind)
+    return number if math.isfinite(number) and (number > 0 or not axis.log) else None
 
 
 def _axis(which: str, chart: Chart, width: int) -> Spec:

@@ -5,11 +5,14 @@ import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from lth.analysis.document import Chart, Heat, Interval, Section, Table
 from lth.analysis.show.picture import to_png, to_svg
 from lth.analysis.show.words import value_of
 from lth.files import replacing, write_text
+
+Part = TypeVar("Part", Table, Chart | Heat)
 
 
 def write_tables(sections: Sequence[Section], folder: Path) -> list[Path]:
@@ -54,11 +57,11 @@ def _only(written: list[Path], folder: Path, *endings: str) -> list[Path]:
 
 
 def file_name(name: str) -> str:
-    """A name as a file's: letters, digits, dots, dashes and underscores."""
+    """Return a name as a file's: letters, digits, dots, dashes and underscores."""
     return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "unnamed"
 
 
-def _named(parts: Sequence[Table | Chart | Heat], folder: Path, ending: str):
+def _named(parts: Sequence[Part], folder: Path, ending: str) -> list[tuple[Path, Part]]:
     names = [file_name(part.name) for part in parts]
     for name in names:
         if names.count(name) > 1:

@@ -121,7 +121,7 @@ def _library() -> tuple[str, str]:
     """Return Vega-Lite's JavaScript, and the same packed."""
     import vl_convert
 
-    text = vl_convert.javascript_bundle().encode()
+    text = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").encode()
     return text.decode(), base64.b64encode(gzip.compress(text, 9, mtime=0)).decode()
 
 

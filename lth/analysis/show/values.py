@@ -1,18 +1,17 @@
 """The numbers behind a chart as a table, for readers who cannot see or point at it."""
 
-from lth.analysis.document import Chart, Column, Heat, Interval, Table
+from lth.analysis.document import Chart, Column, Heat, Table
 
 
 def values(part: Chart | Heat) -> Table:
-    """Every point of a chart, or every cell of a heat map, as a table of the same name."""
+    """Return every point of a chart, or every cell of a heat map, as a table of the same name."""
     if isinstance(part, Heat):
         columns = [Column(part.y_label), *(Column(name, part.kind) for name in part.columns)]
         return Table(part.name, part.title, columns, [[n, *row] for n, row in zip(part.rows, part.values, strict=True)])
     rows = []
     for series in part.series:
-        low, high, text = (given or [None] * len(series.x) for given in (series.low, series.high, series.text))
-        for x, y, *ends, said in zip(series.x, series.y, low, high, text, strict=True):
-            rows.append([series.label, x, Interval(y, *ends), said or ""])
+        for x, y, text in series.points():
+            rows.append([series.label, x, y, text])
     words = any(isinstance(x, str) for series in part.series for x in series.x)
     columns = [
         Column("series"),

@@ -12,19 +12,19 @@ SCALE = {"percent": 100.0, "points": 100.0}
 
 
 def value_of(cell: Cell) -> str | int | float | None:
-    """What a cell is sorted by."""
+    """Return what a cell is sorted by."""
     if isinstance(cell, Hypothesis):
         return str(cell)
     return cell.value if isinstance(cell, Interval) else cell
 
 
 def scaled(value: float | None, kind: Kind) -> float:
-    """The number as it is shown: percents for rates; NaN where it is not known."""
+    """Return the number as it is shown: percents for rates; NaN where it is not known."""
     return math.nan if value is None else SCALE.get(kind, 1.0) * value
 
 
 def heading(name: str, kind: Kind, joint: str = ", ") -> str:
-    """A column's or an axis's name with its unit: 'test WER, %'."""
+    """Return a column's or an axis's name with its unit: 'test WER, %'."""
     unit = UNITS.get(kind)
     return name if not unit or unit in name.split() else f"{name}{joint}{unit}" if name else unit
 
@@ -39,7 +39,7 @@ def places(values: Iterable[Cell], kind: Kind) -> int:
 
 
 def number_text(value: float | None, kind: Kind, decimals: int) -> str:
-    """'16.8', '+1.2', '1,234', '0.00031'; a dash where it is not known."""
+    """Format a number: '16.8', '+1.2', '1,234', '0.00031'; a dash where it is not known."""
     if value is None or math.isnan(value):
         return UNKNOWN
     if math.isinf(value):
@@ -54,7 +54,7 @@ def number_text(value: float | None, kind: Kind, decimals: int) -> str:
 
 
 def cell_text(cell: Cell, kind: Kind, decimals: int) -> tuple[str, str]:
-    """What a cell says, and its interval ('7.3–10.6', '−2.5 to +0.1') or ''."""
+    """Return what a cell says, and its interval ('7.3–10.6', '−2.5 to +0.1') or ''."""
     if isinstance(cell, str | Hypothesis):
         return str(cell), ""
     if not isinstance(cell, Interval):
@@ -67,7 +67,7 @@ def cell_text(cell: Cell, kind: Kind, decimals: int) -> tuple[str, str]:
 
 
 def column_texts(cells: Sequence[Cell], kind: Kind) -> list[tuple[str, str]]:
-    """The texts of one column, all with the same decimals."""
+    """Return the texts of one column, all with the same decimals."""
     decimals = places(cells, kind)
     return [cell_text(cell, kind, decimals) for cell in cells]
 

@@ -33,7 +33,7 @@ from lth.tickets.structure import Weights
 KINDS = ("random", "shuffled", "fresh", "sign", "dense")
 REPEATED = ("random", "shuffled", "fresh")  # what ``control_seeds`` draws several of
 #: Words of the command that are about the controls, not about the ticket's setting.
-WORDS = ("control", "control_seeds", "ticket", "transfer", "name", "rounds", "target", "seeds")
+COMMAND_KEYS = ("control", "control_seeds", "ticket", "transfer", "name", "rounds", "target", "seeds")
 
 Change = Callable[[ExperimentSetup, Mask], tuple[ExperimentSetup, Mask]]
 
@@ -98,7 +98,7 @@ def setting_of(config: DictConfig, ticket: SourceTicket, found: SourceExperiment
         if key.split(".")[0] == "strategy" and recorded != value:
             raise UserError(f"{what} takes the strategy from its ticket: leave out {key}={value}")
     places = {} if found.here else LOCATION_KEYS
-    base = relocate(found.config, config, what, found.inputs, places=places, leave=WORDS)
+    base = relocate(found.config, config, what, found.inputs, places=places, leave=COMMAND_KEYS)
     for name, value in found.tracking.items():
         if f"tracking.{name}" not in spoken:
             base.tracking[name] = value

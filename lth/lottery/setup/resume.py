@@ -177,4 +177,5 @@ def _check_key(folder: Path, key: str, who: str) -> None:
     own_mask = "gradual" in inputs or inputs.get("mask") == mask.digest()  # a gradual round makes its mask
     if round_key(inputs) != key or not own_mask:
         raise UserError(f"{who}: its files are not those of round {key}")
-    read_jsonl(folder / "history.jsonl"), read_jsonl(folder / "hypotheses.jsonl")
+    for name in ("history.jsonl", "hypotheses.jsonl"):
+        read_jsonl(folder / name)

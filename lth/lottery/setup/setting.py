@@ -53,7 +53,7 @@ class ExperimentSetup:
     features: Features
     noise: NoiseInjection
     memory: AudioMemory
-    machine: Hardware
+    device: Hardware
     init: dict[str, Tensor]
     layers: dict[str, list[str]]
     parameters: int
@@ -84,8 +84,8 @@ class ExperimentSetup:
             "noise": self.noise.fingerprint(),
             "rir": self.rooms.fingerprint(),
             "tokens": self.tokens.key,
-            "accelerator": self.machine.accelerator,
-            "precision": self.machine.precision,
+            "accelerator": self.device.accelerator,
+            "precision": self.device.precision,
         }
         return {**settings(self.config), **data}
 
@@ -208,8 +208,9 @@ def prepare(config: DictConfig, known: str | None = None) -> ExperimentSetup:
     """
     if config.trainer.threads:
         torch.set_num_threads(config.trainer.threads)
-    machine = hardware(config.trainer.accelerator, config.trainer.precision)
-    learning_rate(config.trainer), betas(config.trainer)  # they make sense, or nothing is begun
+    device = hardware(config.trainer.accelerator, config.trainer.precision)
+    learning_rate(config.trainer)  # it makes sense, as do the betas, or nothing is begun
+    betas(config.trainer)
     noise, rooms = build_noise(config), make(Reverberation, config, "rir")
     perturbation = build_perturbation(config)
     features = make(Features, config, "features")
@@ -238,7 +239,7 @@ def prepare(config: DictConfig, known: str | None = None) -> ExperimentSetup:
         features=features,
         noise=noise,
         memory=AudioMemory(config.memory_hours),
-        machine=machine,
+        device=device,
         init={name: tensor.detach().clone() for name, tensor in model.state_dict().items()},
         layers=model.prunable(),
         parameters=sum(p.numel() for p in model.parameters()),

@@ -14,7 +14,7 @@ from lth.analysis.experiments import gather
 from lth.analysis.inputs import Analysis
 from lth.analysis.measure.interpolation import between, re_estimate
 from lth.analysis.sections import stability
-from lth.analysis.sections.stability import ALPHAS, Curve, Twins, section, transcribed, twins
+from lth.analysis.sections.stability import ALPHAS, Curve, TrainingPair, section, transcribed, twins
 from lth.lottery.setup.setting import prepare
 from lth.models.lengths import FrameBatchNorm
 from tests.configs import compose
@@ -73,7 +73,7 @@ def test_the_ends_are_what_the_rounds_were_scored_at(pair, line):
 
 
 def test_between_a_training_and_itself_is_no_barrier(pair):
-    found = transcribed(Twins((pair.experiments[0],) * 2, (pair.rounds[0],) * 2))
+    found = transcribed(TrainingPair((pair.experiments[0],) * 2, (pair.rounds[0],) * 2))
     for way in ("interpolated", "re-estimated"):
         curve = Curve(np.array(found[way]), np.array(found["words"]))
         assert curve.barrier().value == 0 and len(set(map(tuple, curve.errors))) == 1
@@ -148,4 +148,4 @@ def prepare_none():
     """Only the machine of a setting is asked for."""
     from types import SimpleNamespace
 
-    return SimpleNamespace(machine=SimpleNamespace(accelerator="cpu"))
+    return SimpleNamespace(device=SimpleNamespace(accelerator="cpu"))
