@@ -8,12 +8,13 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from lth.decoding.greedy import Greedy
-from lth.inference.transcribe import read_recording, transcribe_pieces
+from lth.inference.transcribe import transcribe_pieces
 from lth.lottery.setup.build import build, make
 from lth.lottery.setup.find import from_path
 from lth.lottery.setup.names import check_recorded
 from lth.models.ctc import Model
 from lth.speech import bpe
+from lth.speech.audio import hear
 from lth.speech.features import Features
 from lth.speech.tokens import Tokens
 from lth.tickets.mask import Mask
@@ -68,7 +69,7 @@ class LoadedTicket:
         untrained = {"augment": None, "lr": 0.0, "weight_decay": 0.0, "rate": fixed, "utterances": 1, "seed": 0}
         decoder = Greedy(self.tokens, model.family)
         recogniser = Recogniser(model, self.features, decoder, ctc=ctc, **untrained).eval()
-        samples = read_recording(Path(file).expanduser())
+        samples = hear(Path(file).expanduser(), "audio: ")
         return transcribe_pieces(str(file), samples, recogniser, longest)["text"]
 
 

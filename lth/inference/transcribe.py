@@ -27,6 +27,7 @@ def transcribe(config: DictConfig) -> list[dict]:
     from lth.files import replacing, write_jsonl
     from lth.inference.listening import Listener
     from lth.inference.trained import load_trained
+    from lth.speech.audio import hear
     from lth.speech.segmentation import WINDOW
 
     files = cast(dict, OmegaConf.to_container(config))["audio"]
@@ -43,7 +44,7 @@ def transcribe(config: DictConfig) -> list[dict]:
     rows, errors = [], []
     for file in files:
         try:
-            samples = read_recording(Path(file).expanduser())
+            samples = hear(Path(file).expanduser(), "audio: ")
             if len(files) > 1:
                 print(f"{file}: ", end="", flush=True)
             with setting.device.autocast():
@@ -58,27 +59,8 @@ def transcribe(config: DictConfig) -> list[dict]:
         with replacing(Path(config.out)) as temporary:
             write_jsonl(temporary, rows)
     if errors:
-        raise UserError("; ".join(errors))
+        raise UserError(" ".join(errors))
     return rows
-
-
-def read_recording(file: Path) -> "np.ndarray":
-    """Read a recording as (S,) float32 samples at 16 kHz, the mean of the channels; UserError where there are none."""
-    import soundfile
-    import soxr
-
-    from lth.speech.corpora.corpus import SAMPLING_RATE
-
-    if not file.is_file():
-        raise UserError(f"audio: {file} does not exist")
-    try:
-        samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
-    except soundfile.SoundFileError as error:
-        raise UserError(f"audio: {file} cannot be decoded ({error}); convert it to WAV or FLAC") from None
-    if not len(samples):
-        raise UserError(f"audio: {file} holds no samples")
-    mono = samples.mean(axis=1)
-    return mono if rate == SAMPLING_RATE else soxr.resample(mono, rate, SAMPLING_RATE)
 
 
 def transcribe_pieces(file: str, samples: "np.ndarray", recogniser, longest: float) -> dict:
@@ -86,7 +68,7 @@ def transcribe_pieces(file: str, samples: "np.ndarray", recogniser, longest: flo
     import torch
     from torch.nn.utils.rnn import pad_sequence
 
-    from lth.speech.corpora.corpus import SAMPLING_RATE
+    from lth.speech.audio import SAMPLING_RATE
     from lth.speech.segmentation import pieces
 
     parts, texts = pieces(samples, longest), []
@@ -115,7 +97,7 @@ def transcribe_stream(file: str, samples: "np.ndarray", recogniser, seconds: flo
     import torch
 
     from lth.inference.listening import Listener
-    from lth.speech.corpora.corpus import SAMPLING_RATE
+    from lth.speech.audio import SAMPLING_RATE
 
     listener, rows, slowest = Listener(recogniser), [], 0.0
     size, audio = round(seconds * SAMPLING_RATE), torch.from_numpy(samples)

@@ -88,9 +88,9 @@ def encode_dev(setting, recogniser) -> tuple[list, list[str]]:
     import torch
 
     encoded, texts = [], []
-    with torch.no_grad(), setting.device.autocast():
-        for batch in setting.dev_batches():
-            moved = {k: v.to(recogniser.device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
+    for batch in setting.dev_batches():  # read as ever, and only the network computes as it was trained
+        moved = {k: v.to(recogniser.device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
+        with torch.no_grad(), setting.device.autocast():
             encoded.append(recogniser(moved))
-            texts += batch["texts"]
+        texts += batch["texts"]
     return encoded, texts

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
+from lth.errors import UserError
 from lth.lottery.gradual import gradual
 from lth.lottery.iterative import Iterative, Pruning
 from lth.lottery.noise_grid import NoiseCondition, noise_conditions
@@ -19,8 +20,12 @@ from lth.lottery.setup.setting import ExperimentSetup, prepare
 from lth.lottery.setup.start import Start, start_of
 from lth.lottery.strategy import Strategy
 from lth.speech.corpora.corpus import SAMPLING_RATE, utterance_infos
+from lth.speech.corpora.measure import decoded
 from lth.store.store import Store, round_key
 from lth.training.memory import check_memory
+
+DECODED_BEFORE = 24.0
+"""Hours of dev and test that are decoded before the first epoch."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,7 @@ class Plan:
         who = identity(config, inputs, start.origin)
         if store.find(round_key(inputs)) is None:  # something is going to be trained
             check_fits(setting)
+            check_recordings(setting)
         if resumed:
             resumed.check(who, inputs)
         return cls(
@@ -121,3 +127,18 @@ def check_fits(setting: ExperimentSetup) -> None:
     together, device = min(together, setting.utterances), setting.device
     half = device.precision.startswith("bf16")
     check_memory(model, setting.features.bins, frames, together, device.accelerator, half=half)
+
+
+def check_recordings(setting: ExperimentSetup) -> None:
+    """Raise UserError for the first recording of dev or test that cannot be heard: better now than after a round.
+
+    Nothing else is learnt of them here. Of large sets the first `DECODED_BEFORE` hours are decoded.
+    """
+    left = DECODED_BEFORE * 3600
+    for cuts in (setting.corpus.dev, *setting.corpus.tests.values()):
+        for cut, fault in decoded(cuts):
+            if fault:
+                raise UserError(fault)
+            left -= cut.duration
+            if left < 0:
+                return

@@ -30,8 +30,7 @@ class AudioMemory:
         """Return the cut's samples, float32 (S,) in [-1, 1]."""
         kept = self._kept.get(cut.id)
         if kept is None:
-            audio = load_audio(cut)
-            kept = np.clip(np.rint(audio * 32768.0), -32768, 32767).astype(np.int16)
+            kept = (load_audio(cut) * 32768.0).astype(np.int16)  # it is rounded to 16 bits
             if kept.size <= self._samples_left:
                 self._samples_left -= kept.size
                 self._kept[cut.id] = kept

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 import soundfile
+import soxr
 from rich.console import Console
 
 from lth.decoding.ngram import estimate, write_arpa
@@ -104,6 +105,44 @@ def test_recordings_of_any_kind_are_heard(demo, tmp_path, capsys):
     assert kept == rows and rows[0]["pieces"] == [{"start": 0.0, "end": rows[0]["seconds"], "text": alone[0]}]
 
 
+@pytest.fixture(scope="module")
+def telephone(tmp_path_factory, demo):
+    """The ticket of a tiny lottery on the built-in corpus as a telephone hears it: 8 kHz, in bfloat16."""
+    setting, *_ = load_trained(words("tune", f"ticket={demo}/demo/rounds/round-00"), ())
+    folder = tmp_path_factory.mktemp("telephone")
+    corpus = ["corpus=manifest"]
+    for split, cuts in setting.corpus.splits().items():
+        lines = []
+        for cut in cuts:
+            samples, rate = soundfile.read(audio_file(cut))
+            soundfile.write(folder / f"{cut.id}.wav", soxr.resample(samples, rate, 8_000), 8_000)
+            lines.append(json.dumps({"audio": f"{cut.id}.wav", "text": cut.supervisions[0].text, "id": cut.id}) + "\n")
+        (folder / f"{split}.jsonl").write_text("".join(lines))
+        corpus.append(f"corpus.{split}={folder}/{split}.jsonl")
+    small = [word for word in command(outputs=folder / "out", cache=folder) if not word.startswith("corpus.")]
+    more = ("rounds=0", "trainer.max_epochs=6", "trainer.precision=bf16-mixed")
+    run(compose(*small, *corpus, *more), CONSOLE)
+    return folder
+
+
+def test_a_recording_is_heard_as_in_its_round_at_any_rate(telephone):
+    kept = (telephone / "out/demo/rounds/round-00/hypotheses.jsonl").read_text().splitlines()
+    expected = {row["id"]: row["hypothesis"] for row in map(json.loads, kept) if row["set"] == "dev"}
+    assert len(set(expected.values())) > 5
+    files = ",".join(str(telephone / f"{id}.wav") for id in expected)
+    ticket = f"ticket={telephone}/out/demo/rounds/round-00"
+    rows = transcribe(words("transcribe", ticket, f"audio=[{files}]"))
+    assert [row["text"] for row in rows] == list(expected.values())
+
+
+def test_tuning_reads_audio_of_any_rate_in_any_precision(telephone, demo):
+    ticket = f"ticket={telephone}/out/demo/rounds/round-00"
+    found = tune(words("tune", ticket, "decoder=beam", f"decoder.lm={demo}/lm.arpa", "decoder.processes=1", "trials=1"),
+                 CONSOLE)  # fmt: skip
+    kept = json.loads((telephone / "out/demo/rounds/round-00/metrics.json").read_text())
+    assert found["greedy_dev_wer"] == kept["dev_wer"]
+
+
 def test_a_long_recording_is_its_pieces_joined(demo, tmp_path):
     setting, *_ = load_trained(words("tune", f"ticket={demo}/demo/rounds/round-00"), ())
     cuts = list(setting.corpus.dev)[:5]
@@ -170,8 +209,11 @@ def test_features_of_the_whole_utterance_cannot_be_streamed(causal):
 def test_bad_recordings_are_named_and_the_others_heard(demo, tmp_path, capsys):
     soundfile.write(tmp_path / "short.wav", np.zeros(10), 16_000)
     (tmp_path / "bad.wav").write_bytes(b"nothing")
-    listed = ",".join(str(tmp_path / name) for name in ("none.wav", "bad.wav", "short.wav"))
-    with pytest.raises(UserError, match=r"none\.wav does not exist; audio: .*bad\.wav cannot be decoded"):
+    soundfile.write(tmp_path / "nan.wav", np.full(16_000, np.nan), 16_000, subtype="FLOAT")
+    listed = ",".join(str(tmp_path / name) for name in ("none.wav", "bad.wav", "nan.wav", "short.wav"))
+    with pytest.raises(
+        UserError, match=r"none\.wav does not exist; [^.]+\. audio: .*bad\.wav cannot be decoded .*nan\.wav has "
+    ):
         transcribe(words("transcribe", f"ticket={demo}/demo/rounds/round-00", f"audio=[{listed}]"))
     assert "short.wav: \n" in capsys.readouterr().out
     with pytest.raises(UserError, match="audio= is missing"):

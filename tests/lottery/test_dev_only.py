@@ -22,6 +22,7 @@ import lth.lottery.setup.find
 import lth.lottery.setup.setting
 import lth.lottery.trial
 import lth.speech.batches
+import lth.speech.corpora.measure
 import lth.store.folder
 import lth.store.rows
 import tests.lotteries
@@ -117,6 +118,10 @@ def sealed_audio(original):
     return load
 
 
+def sealed_memory(original):
+    return lambda memory, cut: sealed_audio(lambda cut: original(memory, cut))(cut)
+
+
 def sealed_metrics(stored):
     metrics = json.loads((stored.path / "metrics.json").read_text())
     sealed = {name: SealedRate(value) for name, value in metrics.items() if name.startswith("test_")}
@@ -141,11 +146,15 @@ def sealed_hypotheses(original):
 def seal(monkeypatch):
     """Test can only be looked at where rounds are scored and where results are shown; not where those select."""
     monkeypatch.setattr(lth.lottery.plan, "prepare", sealed_setting)
-    monkeypatch.setattr(lth.speech.batches, "load_audio", sealed_audio(lth.speech.batches.load_audio))
+    for module in (lth.speech.batches, lth.speech.corpora.measure):
+        monkeypatch.setattr(module, "load_audio", sealed_audio(module.load_audio))
+    memory = lth.speech.batches.AudioMemory
+    monkeypatch.setattr(memory, "__call__", sealed_memory(memory.__call__))
     monkeypatch.setattr(StoredRound, "metrics", property(sealed_metrics))
     monkeypatch.setattr(StoredRound, "hypotheses", sealed_hypotheses(StoredRound.hypotheses))
     monkeypatch.setattr(lth.lottery.setup.find, "read_csv", lambda path: [sealed_row(row) for row in read_csv(path)])
     scoring = [(lth.lottery.round, "evaluate"), (lth.lottery.round, "scores"), (lth.lottery.noise_grid, "measure")]
+    scoring.append((lth.lottery.plan, "check_recordings"))  # which only tells that a file is broken
     showing = [
         (lth.store.folder, "write_csv"),
         (tests.lotteries, "write_report"),

@@ -17,8 +17,9 @@ import numpy as np
 from lhotse.audio.mixer import AudioMixer, audio_energy
 
 from lth.errors import UserError
+from lth.speech.audio import SAMPLING_RATE as RATE
 from lth.speech.augment.random_streams import applies_to, check_number, check_seed, check_splits, key_of, uniforms
-from lth.speech.augment.recordings import RATE, Recordings, find_recordings
+from lth.speech.augment.recordings import Recordings, find_recordings
 
 COLOURS = {"white": 0.0, "pink": 1.0, "brown": 2.0}
 """Name -> b, where the power per hertz falls as 1 / f ** b."""

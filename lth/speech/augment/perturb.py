@@ -9,8 +9,8 @@ import numpy as np
 import soxr
 
 from lth.errors import UserError
+from lth.speech.audio import SAMPLING_RATE as RATE
 from lth.speech.augment.random_streams import check_number, uniforms
-from lth.speech.augment.recordings import RATE
 
 FACTORS = (0.25, 4.0)
 DECIBELS = (-60.0, 60.0)

@@ -1,17 +1,17 @@
 """A folder of recordings to draw from: of noises, or of room impulse responses."""
 
 import hashlib
-import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import soundfile
-import soxr
 
 from lth.errors import UserError
+from lth.speech.audio import check_range, decode
 
-RATE = 16_000
+WHERE = "The recording "
+"""What an error begins with."""
 HELD_OUT = 3
 """Of the recordings of a folder, in the order of their digests, the first of every three is held out for `test`."""
 SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} - {".raw"}
@@ -57,28 +57,9 @@ def read_bytes(path: Path) -> bytes:
         raise UserError(f"The recording {path} cannot be read: {error.strerror or error}.") from None
 
 
-def decode(data: bytes, path: Path) -> tuple[np.ndarray, int]:
-    """Decode a recording to samples (N, channels) and their rate; raises UserError naming a recording of no use."""
-    try:
-        samples, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, TypeError, ValueError) as error:
-        reason = str(getattr(error, "error_string", error)).rstrip(".")
-        raise UserError(f"The recording {path} cannot be decoded ({reason}): remove or repair it.") from None
-    if len(samples) * RATE < rate or not np.isfinite(samples).all():
-        fault = "has values that are not finite" if len(samples) * RATE >= rate else "is too short"
-        raise UserError(f"The recording {path} {fault}: remove or repair it.")
-    return samples, rate
-
-
-def averaged(data: bytes, path: Path) -> tuple[np.ndarray, int]:
-    """Return the mean of a recording's channels (N,), and its rate."""
-    samples, rate = decode(data, path)
-    return samples.mean(axis=1), rate
-
-
-def to_16khz(samples: np.ndarray, rate: int) -> np.ndarray:
-    """Resample (N,) at `rate` to (N',) at 16 kHz."""
-    return samples if rate == RATE else soxr.resample(samples, rate, RATE)
+def averaged(data: bytes, path: Path) -> np.ndarray:
+    """Return the mean of a recording's channels (N,) at 16 kHz."""
+    return check_range(decode(data, path, WHERE), path, WHERE)
 
 
 class Recordings(Sequence):
@@ -90,7 +71,7 @@ class Recordings(Sequence):
 
     part: `all`; or `train` or `test`, two parts with no recording in common, which takes at least two.
     group, folders: see `find_recordings`.
-    mono: a file's bytes and path to its samples (N,) and rate.
+    mono: a file's bytes and path to its samples (N,) at 16 kHz.
     """
 
     def __init__(
@@ -100,14 +81,13 @@ class Recordings(Sequence):
         part: str = "all",
         group: str = "noise",
         folders: Sequence[str] | None = None,
-        mono: Callable[[bytes, Path], tuple[np.ndarray, int]] = averaged,
+        mono: Callable[[bytes, Path], np.ndarray] = averaged,
     ):
         entries = []
         for path in find_recordings(root, group, folders):
             data = read_bytes(path)
-            samples, rate = mono(data, path)
-            left = memory - samples.nbytes * RATE / rate
-            clip = to_16khz(samples, rate) if left >= 0 else None
+            clip = mono(data, path)
+            clip = clip if clip.nbytes <= memory else None
             memory -= clip.nbytes if clip is not None else 0
             entries.append((hashlib.sha256(data).hexdigest(), path, clip))
         entries.sort(key=lambda entry: entry[0])
@@ -123,7 +103,7 @@ class Recordings(Sequence):
 
     def __getitem__(self, index: int) -> np.ndarray:
         clip = self.clips[index]
-        return to_16khz(*self.mono(read_bytes(self.paths[index]), self.paths[index])) if clip is None else clip
+        return self.mono(read_bytes(self.paths[index]), self.paths[index]) if clip is None else clip
 
 
 def _part(recordings: Sequence[tuple], part: str) -> list[tuple]:

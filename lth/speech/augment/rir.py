@@ -13,8 +13,9 @@ import torch
 from lhotse.augmentation.utils import convolve1d
 
 from lth.errors import UserError
+from lth.speech.audio import decode
 from lth.speech.augment.random_streams import applies_to, check_number, check_seed, check_splits, key_of, uniforms
-from lth.speech.augment.recordings import Recordings, decode, find_recordings
+from lth.speech.augment.recordings import WHERE, Recordings, find_recordings
 
 KINDS = ("none", "folder")
 
@@ -89,9 +90,12 @@ def reverberated(samples: np.ndarray, room: np.ndarray) -> np.ndarray:
     return reverberant * np.float32(np.sqrt(before / after)) if before and after else samples
 
 
-def impulse_response(data: bytes, path: Path) -> tuple[np.ndarray, int]:
-    """Return the first channel (N,) of a file, and its rate. The mean of an array's microphones would be no room's."""
-    samples, rate = decode(data, path)
-    if not samples[:, 0].any():
+def impulse_response(data: bytes, path: Path) -> np.ndarray:
+    """Return the first channel (N,) of a file at 16 kHz, at any scale, which has no meaning here.
+
+    The mean of an array's microphones would be no room's.
+    """
+    samples = decode(data, path, WHERE, channel=0)
+    if not samples.any():
         raise UserError(f"The recording {path} is silent: remove or repair it.")
-    return samples[:, 0].copy(), rate
+    return samples

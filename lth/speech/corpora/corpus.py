@@ -8,16 +8,10 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 import numpy as np
-import soundfile
 from lhotse import AudioSource, CutSet, MonoCut, Recording, SupervisionSegment
-from lhotse.audio import set_current_audio_backend
 
 from lth.errors import UserError
-
-SAMPLING_RATE = 16_000
-"""Hz, of every cut of every corpus."""
-
-set_current_audio_backend("LibsndfileBackend")  # one decoder, whatever else is installed on a machine
+from lth.speech.audio import SAMPLING_RATE, SHORTER, hear, probe
 
 
 @dataclass(frozen=True)
@@ -53,11 +47,13 @@ def utterance(id: str, audio: Path, text: str, speaker: str, origin: str | None 
 
 
 def recording(id: str, audio: Path, origin: str) -> Recording:
-    """Make the recording of one audio file. Resampling to 16 kHz happens when it is loaded, if it has to.
+    """Make the recording of one audio file, which is resampled to 16 kHz when it is heard.
 
     Raises UserError when the file is missing, empty, or not audio that libsndfile reads.
     """
-    frames, rate, channels = probe(audio, origin)
+    if not audio.is_file():
+        raise missing_audio(audio, origin)
+    frames, rate, channels = probe(audio, f"{origin}: ")
     return Recording(
         id=id,
         sources=[AudioSource(type="file", channels=list(range(channels)), source=str(audio))],
@@ -67,37 +63,30 @@ def recording(id: str, audio: Path, origin: str) -> Recording:
     ).resample(SAMPLING_RATE)
 
 
-def probe(audio: Path, origin: str) -> tuple[int, int, int]:
-    """Read frames, rate and channels of an audio file from its header; raises as `recording` does."""
-    if not audio.is_file():
-        raise missing_audio(audio, origin)
-    try:
-        with soundfile.SoundFile(audio) as file:
-            frames, rate, channels = file.frames, file.samplerate, file.channels
-    except soundfile.SoundFileError as error:
-        raise UserError(f"{origin}: {audio} cannot be decoded ({error}); replace it.") from None
-    if frames == 0:
-        raise UserError(f"{origin}: {audio} holds no samples; replace it.")
-    return frames, rate, channels
-
-
 def missing_audio(audio: Path, origin: str) -> UserError:
     """Make the error to raise for audio that is not there."""
     return UserError(f"{origin} names the audio file {audio}, which does not exist; add it.")
 
 
 def segment(
-    recording: Recording, id: str, start: float, duration: float, text: str, speaker: str, origin: str
+    recording: Recording,
+    id: str,
+    start: float,
+    duration: float,
+    text: str,
+    speaker: str,
+    origin: str,
+    channel: int | None = None,
 ) -> MonoCut:
-    """Make the cut of a part of a recording; start and duration in seconds."""
+    """Make the cut of a part of a recording; start and duration in seconds, the channel None for the mean of all."""
     return MonoCut(
         id=id,
         start=start,
         duration=duration,
-        channel=0,
+        channel=channel or 0,
         recording=recording,
         supervisions=[SupervisionSegment(id, recording.id, 0, duration, text=text, speaker=speaker)],
-        custom={"origin": origin},
+        custom={"origin": origin} if channel is None else {"origin": origin, "channel": channel},
     )
 
 
@@ -111,28 +100,32 @@ def origin_of(cut: MonoCut) -> str:
     return cast(dict, cut.custom)["origin"]
 
 
+def channel_of(cut: MonoCut) -> int | None:
+    """Return the channel that is heard of a cut, counted from 0; None for the mean of all."""
+    return cast(dict, cut.custom).get("channel")
+
+
 def audio_file(cut: MonoCut) -> Path:
     """Return the path of the file that a cut lies in."""
     return Path(cast(str, recording_of(cut).sources[0].source))
 
 
 def load_audio(cut: MonoCut) -> np.ndarray:
-    """Return the utterance's samples: float32 (num_samples,), 16 kHz, in [-1, 1]; the mean of its channels.
+    """Return the utterance's samples: float32 (num_samples,), 16 kHz, in [-1, 1], rounded to 16 bits.
 
     Raises UserError naming the utterance and its file when it cannot be decoded, or is no file: lhotse would
     also run a command that a list of cuts names.
     """
-    whole = recording_of(cut)
+    whole, where = recording_of(cut), f"{origin_of(cut)}: "
     if any(source.type != "file" for source in whole.sources):
-        raise UserError(f"{origin_of(cut)}: its audio is no file; make its list of cuts anew.")
-    try:
-        samples = (whole if cut.duration == whole.duration else cut).load_audio()
-        return cast(np.ndarray, samples).mean(axis=0)
-    except MemoryError:
-        raise
-    except Exception as error:  # lhotse, libsndfile and the file system each raise their own
-        where = f"{origin_of(cut)}: {audio_file(cut)}"
-        raise UserError(f"{where} cannot be decoded ({type(error).__name__}); replace it.") from None
+        raise UserError(f"{where}its audio is no file; make its list of cuts anew.")
+    first, due = round(cut.start * SAMPLING_RATE), cast(int, cut.num_samples)
+    count = None if first == 0 and cut.duration == whole.duration else due
+    samples = hear(audio_file(cut), where, first, count, channel_of(cut))
+    if abs(len(samples) - due) > SHORTER:
+        found = f"{len(samples) / SAMPLING_RATE:.2f} s, not the {due / SAMPLING_RATE:.2f} s"
+        raise UserError(f"{where}{audio_file(cut)} has {found} that it had when the corpus was read; replace it.")
+    return samples
 
 
 class UtteranceInfo(NamedTuple):
@@ -177,14 +170,19 @@ def fingerprint(splits: Mapping[str, Iterable[MonoCut]]) -> str:
     lines = []
     for split, cuts in splits.items():
         for cut, info in zip(cuts, utterance_infos(cuts), strict=True):
-            lines.append(fingerprint_line(split, info, audio_digest(audio_file(cut)), cut.start))
+            digest = audio_digest(audio_file(cut))
+            lines.append(fingerprint_line(split, info, digest, cut.start, channel_of(cut)))
     return fingerprint_of(lines)
 
 
-def fingerprint_line(split: str, info: UtteranceInfo, digest: str, start: float = 0) -> bytes:
+def fingerprint_line(
+    split: str, info: UtteranceInfo, digest: str, start: float = 0, channel: int | None = None
+) -> bytes:
     """Return what a corpus's fingerprint covers of an utterance; `digest` is its audio file's `audio_digest`."""
-    parts = (split, info.id, info.speaker, info.text, str(info.num_samples), digest)
-    return "\t".join(parts + ((str(start),) if start else ())).encode()
+    parts = [split, info.id, info.speaker, info.text, str(info.num_samples), digest]
+    parts += [str(start)] if start else []
+    parts += [] if channel is None else [f"channel {channel}"]
+    return "\t".join(parts).encode()
 
 
 def fingerprint_of(lines: list[bytes]) -> str:

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, cast
 from lhotse import AudioSource, CutSet, MonoCut, Recording
 from lhotse.augmentation import Resample
 
-from lth.speech.corpora.corpus import SAMPLING_RATE, UtteranceInfo, origin_of, recording_of, segment
+from lth.speech.audio import SAMPLING_RATE
+from lth.speech.corpora.corpus import UtteranceInfo, channel_of, origin_of, recording_of, segment
 
 
 class Line(NamedTuple):
@@ -32,6 +33,7 @@ class Line(NamedTuple):
     recording: str | None = None  # its id, where it is not the utterance's
     start: float = 0
     duration: float | None = None
+    channel: int | None = None  # None for the mean of all
 
     @classmethod
     def of(cls, cut: MonoCut) -> "Line":
@@ -40,6 +42,7 @@ class Line(NamedTuple):
         text, speaker = cast(tuple[str, str], (supervision.text, supervision.speaker))
         is_whole = cut.start == 0 and cut.id == file.id and cut.duration == file.duration
         line = cls(cut.id, text, speaker, cast(int, cut.num_samples), origin_of(cut), *source_of(file))
+        line = line._replace(channel=channel_of(cut))
         return line if is_whole else line._replace(recording=file.id, start=cut.start, duration=cut.duration)
 
     def cut(self) -> MonoCut:
@@ -53,7 +56,7 @@ class Line(NamedTuple):
             transforms=None if self.rate == SAMPLING_RATE else [Resample(self.rate, SAMPLING_RATE)],
         )
         duration = file.duration if self.duration is None else self.duration
-        return segment(file, self.id, self.start, duration, self.text, self.speaker, self.origin)
+        return segment(file, self.id, self.start, duration, self.text, self.speaker, self.origin, self.channel)
 
 
 def source_of(recording: Recording) -> tuple[str, int, int, int]:

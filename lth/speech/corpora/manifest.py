@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import logging
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,19 +12,21 @@ from pathlib import Path
 from lhotse import CutSet
 
 from lth.errors import UserError
+from lth.speech.audio import SAMPLING_RATE
 from lth.speech.corpora import cached
 from lth.speech.corpora.corpus import (
     Corpus,
     Ids,
     UtteranceInfo,
     audio_digest,
-    fingerprint,
     fingerprint_line,
     fingerprint_of,
     recording,
 )
 from lth.speech.corpora.lazy_cuts import Line, listed, source_of, write
-from lth.speech.corpora.manifest_lines import Entry, read
+from lth.speech.corpora.manifest_lines import NEARLY, Entry, read
+
+log = logging.getLogger(__name__)
 
 
 def load(
@@ -52,14 +55,15 @@ def load(
             raise UserError(f"corpus.{split} is not set: give a JSONL or TSV file of the {split} utterances.")
         paths[split] = path
 
-    def entries(split: str) -> Iterator[Entry]:
-        return read(paths[split], split, allow_outside)
+    def entries(split: str, unused: set[str] | None = None) -> Iterator[Entry]:
+        return read(paths[split], split, allow_outside, unused)
 
     key, largest = _check(paths, entries)
     if cache is None or largest <= cached.EAGER:
-        cuts = {split: [entry.cut() for entry in entries(split)] for split in paths}
-        digest = fingerprint(cuts)
-        cuts = {split: CutSet.from_cuts(part) for split, part in cuts.items()}
+        cuts, prints = {}, []
+        for split, lines in _look_into({split: entries(split) for split in paths}, prints):
+            cuts[split] = CutSet.from_cuts([line.cut() for line in lines])
+        digest = fingerprint_of(prints)
     else:
         folder = Path(cache) / key
         if not folder.is_dir():
@@ -69,45 +73,57 @@ def load(
     return Corpus(name, cuts.pop("train"), cuts.pop("dev"), cuts, digest)
 
 
-def _check(paths: Mapping[str, str | Path], entries: Callable[[str], Iterator[Entry]]) -> tuple[str, int]:
+def _check(paths: Mapping[str, str | Path], entries: Callable[[str, set[str]], Iterator[Entry]]) -> tuple[str, int]:
     """Read all lines, and return a key of them and the number of utterances of the largest split.
 
-    The key is the same until a line, or an audio file's size or time, changes.
+    The key is the same until a line, or an audio file's size or time, changes. Keys that nobody uses are named.
     """
     largest = 0
-    ids, digest = Ids(), hashlib.sha256(b"1")  # to be raised with what a list of lines holds
-    for split in paths:
+    ids, digest = Ids(), hashlib.sha256(b"2")  # to be raised with what a list of lines holds
+    for split, path in paths.items():
         digest.update(repr(split).encode())
-        count = 0
-        for entry in entries(split):
+        count, unused = 0, set()
+        for entry in entries(split, unused):
             count += 1
             ids.add(entry.id, entry.origin, split)
             digest.update(repr(entry).encode())
         largest = max(largest, count)
+        if unused:
+            names = ", ".join(sorted(map(repr, unused)))
+            log.warning("%s: not used, since a manifest has no such keys: %s", Path(path).name, names)
     return digest.hexdigest()[:16], largest
 
 
 def _fill(folder: Path, splits: Mapping[str, Iterable[Entry]]) -> None:
     """Look into every audio file, and keep what has to be known of it; a broken reading leaves nothing behind."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as work, ThreadPoolExecutor(8) as threads:
-        new, prints, look = Path(work) / "new", [], _Look()
+    with tempfile.TemporaryDirectory(dir=folder.parent) as work:
+        new, prints = Path(work) / "new", []
         new.mkdir()
-        for number, (split, entries) in enumerate(splits.items()):
-
-            def lines(split: str = split, entries: Iterable[Entry] = entries) -> Iterator[Line]:
-                for piece in _in_order(threads, look, entries):
-                    for line, digest in piece:
-                        prints.append(fingerprint_line(split, UtteranceInfo(*line[:5]), digest))
-                        yield line
-
-            write(new / f"{number}.lines", lines())
+        for number, (_, lines) in enumerate(_look_into(splits, prints)):
+            write(new / f"{number}.lines", lines)
         (new / "fingerprint").write_text(fingerprint_of(prints))
         try:
             new.rename(folder)
         except OSError as error:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # another process was faster, with the same
                 raise
+
+
+def _look_into(splits: Mapping[str, Iterable[Entry]], prints: list[bytes]) -> Iterator[tuple[str, Iterator[Line]]]:
+    """Look into every audio file: yield the lines of each split, and add what the fingerprint covers to `prints`."""
+    with ThreadPoolExecutor(8) as threads:
+        look = _Look()
+        for split, entries in splits.items():
+
+            def lines(split: str = split, entries: Iterable[Entry] = entries) -> Iterator[Line]:
+                for piece in _in_order(threads, look, entries):
+                    for line, digest in piece:
+                        info = UtteranceInfo(*line[:5])
+                        prints.append(fingerprint_line(split, info, digest, line.start, line.channel))
+                        yield line
+
+            yield split, lines()
 
 
 def _in_order(threads: ThreadPoolExecutor, look, entries: Iterable[Entry], size: int = 128) -> Iterator[list]:
@@ -133,8 +149,7 @@ class _Look:
         lines = []
         for entry in entries:
             source, digest = self._known.get(entry.audio) or self._open(entry)
-            info = (entry.id, entry.text, entry.speaker, source[-1], entry.origin)
-            lines.append((Line(*info, *source), digest))
+            lines.append((line_of(entry, source), digest))
         return lines
 
     def _open(self, entry: Entry) -> tuple[tuple, str]:
@@ -144,3 +159,24 @@ class _Look:
             self._known.clear()
         self._known[entry.audio] = opened
         return opened
+
+
+def line_of(entry: Entry, source: tuple[str, int, int, int]) -> Line:
+    """Make the line of an entry; `source` is what `source_of` says of its recording.
+
+    Raises UserError for a part that the recording has not.
+    """
+    _, _, channels, whole = source
+    start, duration, channel = entry.part
+    if channel is not None and channel >= channels:
+        raise UserError(f"{entry.origin} has channel={channel}, but {entry.audio} has {channels}, counted from 0.")
+    first = round((start or 0) * SAMPLING_RATE)
+    end = whole if duration is None else first + round(duration * SAMPLING_RATE)
+    if end > whole + NEARLY * SAMPLING_RATE or first >= whole:
+        ends = f"ends at {end / SAMPLING_RATE:g}" if first < whole else f"begins at {first / SAMPLING_RATE:g}"
+        raise UserError(f"{entry.origin} {ends} s, but {entry.audio} ends at {whole / SAMPLING_RATE:g} s; correct it.")
+    samples = min(end, whole) - first
+    line = Line(entry.id, entry.text, entry.speaker, samples, entry.origin, *source, channel=channel)
+    if samples == whole:
+        return line
+    return line._replace(start=first / SAMPLING_RATE, duration=samples / SAMPLING_RATE)

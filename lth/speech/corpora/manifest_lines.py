@@ -1,19 +1,32 @@
 """The lines of a user's manifest, and where their audio lies."""
 
 import json
+import math
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
-
-from lhotse import MonoCut
+from typing import Any, NamedTuple
 
 from lth.errors import UserError
-from lth.speech.corpora.corpus import missing_audio, utterance
+from lth.speech.corpora.corpus import missing_audio
 
 KEYS = ("audio", "text", "speaker", "id")
 """The columns or keys of a manifest; the first two are required."""
+STARTS = ("start", "offset", "begin")
+"""Three names of where in its recording an utterance begins, in seconds."""
+PARTS = (*STARTS, "duration", "end", "channel")
+"""The columns or keys that say which part of a recording an utterance is."""
+NEARLY = 0.1
+"""Seconds by which the times of a manifest may be rounded."""
+
+
+class Part(NamedTuple):
+    """The part of a recording that an utterance is, in seconds; without a duration up to the end."""
+
+    start: float | None = None
+    duration: float | None = None
+    channel: int | None = None  # counted from 0; None for the mean of all
 
 
 class Entry(NamedTuple):
@@ -26,14 +39,15 @@ class Entry(NamedTuple):
     text: str
     speaker: str
     origin: str
-
-    def cut(self) -> MonoCut:
-        """Make the utterance's cut. Raises UserError for audio that cannot be decoded."""
-        return utterance(self.id, Path(self.audio), self.text, self.speaker, self.origin)
+    part: Part = Part()
 
 
-def read(path: str | Path, split: str, allow_outside: bool = False) -> Iterator[Entry]:
-    """Yield the entries of one manifest. Without an id of its own, an utterance is called `<split>-<audio path>`."""
+def read(path: str | Path, split: str, allow_outside: bool = False, unused: set[str] | None = None) -> Iterator[Entry]:
+    """Yield the entries of one manifest; the keys that nobody uses are added to `unused`.
+
+    Without an id of its own, an utterance is called `<split>-<audio path>`, with `-<start>` and `-channel<channel>`
+    where it has them.
+    """
     path = Path(path).expanduser()
     if not path.is_file():
         raise UserError(f"the manifest {path} (corpus.{split}) does not exist; correct the path.")
@@ -46,9 +60,48 @@ def read(path: str | Path, split: str, allow_outside: bool = False) -> Iterator[
         for key, value in (("audio path", audio), ("text", text)):
             if not value:
                 raise UserError(f"{origin} has an empty {key}; fill it in or remove the line.")
-        yield Entry(id or f"{split}-{audio}", *locate(audio, origin), text, speaker or "unknown", origin)
+        part = part_of(row, origin)
+        if unused is not None:
+            unused.update(row.keys() - {*KEYS, *PARTS})
+        if not id:
+            id = f"{split}-{audio}" + ("" if part.start is None else f"-{part.start}")
+            id += "" if part.channel is None else f"-channel{part.channel}"
+        yield Entry(id, *locate(audio, origin), text, speaker or "unknown", origin, part)
     if number is None:
         raise UserError(f"the manifest {path} (corpus.{split}) lists no utterance; add some.")
+
+
+def part_of(row: Mapping[str, Any], origin: str) -> Part:
+    """Return the part of its recording that a line names. Raises UserError for what is no time or no channel."""
+    given = {key: row[key] for key in PARTS if row.get(key) is not None and str(row[key]).strip()}
+    if not given:
+        return Part()
+    starts = [key for key in STARTS if key in given]
+    if len(starts) > 1:
+        raise UserError(f"{origin} has both {starts[0]} and {starts[1]}, which mean the same; keep one.")
+    times = {key: _seconds(key, value, origin) for key, value in given.items() if key != "channel"}
+    start, duration, end = times.get(starts[0]) if starts else None, times.get("duration"), times.get("end")
+    if end is not None:
+        lasts = end - (start or 0)
+        if duration is not None and abs(duration - lasts) > NEARLY:
+            raise UserError(f"{origin} has end={end:g}, but its start and duration add up to another; correct it.")
+        duration = round(lasts, 8)
+    if duration is not None and duration <= 0:
+        raise UserError(f"{origin} ends where it begins or before; correct its times.")
+    channel = given.get("channel")
+    if channel is not None and (isinstance(channel, bool) or not str(channel).strip().isdecimal()):
+        raise UserError(f"{origin} has channel={channel}, which is not a whole number: channels are counted from 0.")
+    return Part(start, duration, None if channel is None else int(channel))
+
+
+def _seconds(key: str, value: Any, origin: str) -> float:
+    try:
+        seconds = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise UserError(f"{origin} has {key}={value}, which is not a number of seconds from 0 on; correct it.")
+    return seconds
 
 
 class _Locate:
@@ -92,7 +145,7 @@ class _Locate:
             return None
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     rows = _json_rows if path.suffix in (".jsonl", ".json") else _tsv_rows
     try:
         with path.open(encoding="utf-8-sig") as file:
@@ -113,7 +166,7 @@ def _first_bad(path: Path) -> int:
     return 0
 
 
-def _json_rows(name: str, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, dict[str, str]]]:
+def _json_rows(name: str, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in lines:
         try:
             row = json.loads(line)
@@ -127,9 +180,11 @@ def _json_rows(name: str, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[in
         yield number, row
 
 
-def _tsv_rows(name: str, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, dict[str, str]]]:
+def _tsv_rows(name: str, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, dict[str, Any]]]:
     first = next(lines, None)
-    header = [column.strip() for column in first[1].split("\t")] if first else list(KEYS)
+    header: list[str] = [column.strip() for column in first[1].split("\t")] if first else list(KEYS)
+    if twice := next((column for column in header if header.count(column) > 1), None):
+        raise UserError(f"{name} has the column {twice} twice; remove one of them.")
     for key in KEYS[:2]:
         if key not in header:
             raise UserError(f"{name} has no column {key}; its first line must name the columns.")

@@ -145,7 +145,8 @@ def test_of_a_large_split_only_cuts_that_are_used_are_made(tmp_path, monkeypatch
     monkeypatch.setattr(Line, "cut", lambda line: made.append(line.id) or cut(line))
     setting = prepare(compose(*TINY[1:], "corpus=manifest", *words, f"outputs={tmp_path}", "seed=4"))
     check_fits(setting)
-    assert not made
+    assert len(made) == (0 if eager == 0 else 37)  # held in memory, each is made when the corpus is read
+    made.clear()
     (batch,) = setting.sample_batches(5)
     ids = sorted((f"train-{n}" for n in range(30)), key=lambda id: hashlib.sha256(f"4 {id}".encode()).digest())
     assert batch["ids"] == ids[:5]  # in this order, all being as long
