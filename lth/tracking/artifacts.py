@@ -102,12 +102,14 @@ def artifact_record(artifact: Artifact, record: RoundRecord, experiment: str, fo
         type=artifact.type,
         aliases=[record.run_id, *artifact.aliases],
         metadata={"experiment": experiment, **artifact.metadata},
-        files={
-            SUMS if file.name == ORIGINAL_SUMS else file.name: os.path.relpath(file.resolve(), folder.resolve())
-            for file in artifact.files
-        },
+        files={_name(file): os.path.relpath(file.resolve(), folder.resolve()) for file in artifact.files},
         label=dict(artifact.label),
     )
+
+
+def _name(file: Path) -> str:
+    """A file's name in its artifact: the record of a round keeps the checksums of the round under another one."""
+    return SUMS if file.name == ORIGINAL_SUMS else file.name
 
 
 def artifact_name(experiment: str, kind: str) -> str:
