@@ -27,11 +27,13 @@ def section(analysis: Analysis) -> Section:
                 tables.append(Table(table.name + ending, title, table.columns, table.rows, table.note))
         if all(len(ones) == 1 for ones in group.lotteries.values()) and group.lotteries:
             text.append(
-                f"Every lottery{title_of(group, groups)} was played with one seed: intervals are over utterances, and "
-                "nothing is known of how much another seed would change."
+                f"Every lottery on {group.corpus} was played with one seed: intervals are over utterances, and nothing is "
+                "known of how much another seed would change."
             )
     everyone = [one for group in groups for one in group.experiments]
-    return Section("tickets", "Who wins", [*text, *analysis.remarks, *analysis.apart, *flags(everyone)], tables)
+    return Section(
+        "tickets", "Who wins", [*dict.fromkeys(text), *analysis.remarks, *analysis.apart, *flags(everyone)], tables
+    )
 
 
 def lead(groups: Sequence[Group]) -> str:
