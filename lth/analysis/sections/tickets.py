@@ -27,8 +27,8 @@ def section(analysis: Analysis) -> Section:
                 tables.append(Table(table.name + ending, title, table.columns, table.rows, table.note))
         if all(len(ones) == 1 for ones in group.lotteries.values()) and group.lotteries:
             text.append(
-                f"Every lottery on {group.corpus} was played with one seed: intervals are over utterances, and nothing is "
-                "known of how much another seed would change."
+                f"Every lottery on {group.corpus} was played with one seed: intervals are over utterances, and nothing "
+                "is known of how much another seed would change."
             )
     everyone = [one for group in groups for one in group.experiments]
     return Section(
