@@ -28,7 +28,6 @@ class Display(Callback):
     def __init__(self, console: Console, rounds: int):
         self.console, self.rounds = console, rounds
         self.round, self.density = 0, 1.0
-        self.trained: set[int] = set()  # rounds of which epochs were trained while this looked on
         self._bar: Progress | None = None
         self._dev = ""
 
@@ -47,7 +46,6 @@ class Display(Callback):
             self.round, self.density, self._dev = own
 
     def on_train_start(self, trainer, module) -> None:
-        self.trained.add(self.round)
         self._started, self._first = time.perf_counter(), trainer.current_epoch
         if self.console.is_terminal:
             self._bar = Progress(

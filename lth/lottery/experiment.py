@@ -67,6 +67,7 @@ class Lottery:
     tracker: Tracker
     display: Display
     tickets: list[RoundSpec] = field(default_factory=list)  # of the rounds so far
+    trained: set[int] = field(default_factory=set)  # the rounds that this call has trained
 
     @classmethod
     @contextmanager
@@ -115,8 +116,14 @@ class Lottery:
             )
             wandb_run.finish(stored.metrics, artifacts)
         self.display.end(stored.metrics, reused=stored.metrics["trained_by"] != self.folder.id)
-        self.folder.add(number, stored)
+        self.add(number, stored)
         return TrainedRound(stored.key, partial(self.weights, number, ticket, stored), ticket.mask)
+
+    def add(self, number: int, stored: StoredRound) -> None:
+        """List a finished round in the experiment's folder."""
+        if stored.new:
+            self.trained.add(number)
+        self.folder.add(number, stored)
 
     def train_until(self, ticket: RoundSpec) -> TrainedRound:
         """Return how far round 0 had come at some epoch, which is no round of the lottery; trained when asked for."""
@@ -141,7 +148,7 @@ class Lottery:
                 100 * again.metrics["dev_wer"],
                 100 * stored.metrics["dev_wer"],
             )
-        self.folder.add(number, again)
+        self.add(number, again)
         return again.weights()
 
     def finish(self) -> list[Row]:
@@ -172,8 +179,7 @@ class Lottery:
 
     def rows(self) -> list[Row]:
         """Return the rows of the rounds so far."""
-        trained = self.display.trained
-        return [replace(row, earlier=not row.reused and row.round not in trained) for row in self.folder.rows()]
+        return [replace(row, earlier=not row.reused and row.round not in self.trained) for row in self.folder.rows()]
 
     def inputs(self, ticket: RoundSpec) -> dict:
         """Return what a round's key is made of."""

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
@@ -88,7 +89,7 @@ def train_round(
             about = {name: metrics[name] for name in ("key", "round", "seed", "density", "corpus", "trained_by")}
             save_mask(folder / "mask.lth", mask_callback.mask, about | rewinds_to(ticket, inputs, origin))
             write_round(folder, state, metrics, hypotheses, history.rows)
-    return store[key]
+    return replace(store[key], new=True)
 
 
 def retranscribe(
@@ -109,7 +110,7 @@ def retranscribe(
         mask, about = load_mask(base.path / "mask.lth")
         save_mask(folder / "mask.lth", mask, about | {"key": key})
         write_round(folder, base.weights(), base.metrics | new, hypotheses, base.history())
-    return store[key]
+    return replace(store[key], new=base.new)
 
 
 def ingredients(setting: ExperimentSetup, init: str, ticket: RoundSpec) -> dict:

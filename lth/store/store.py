@@ -75,9 +75,10 @@ def tensors_digest(tensors: "Mapping[str, Tensor]") -> str:
 
 @dataclass(frozen=True)
 class StoredRound:
-    """A finished round, read on demand."""
+    """A finished round, read on demand; `new` where whoever asked for it has just trained it."""
 
     path: Path
+    new: bool = False
 
     @property
     def key(self) -> str:
